@@ -1,0 +1,1 @@
+"""The system of record between clinics' software and Cobalt's appointment robots."""
