@@ -1,0 +1,41 @@
+"""The domain's own exceptions: what can go wrong here, in our words."""
+
+
+class AppointmentsError(Exception):
+    """Every error that this service raises on purpose."""
+
+
+class SettingsError(AppointmentsError):
+    """A setting is missing or malformed; the message is one line that names it."""
+
+
+class DatabaseUnavailableError(AppointmentsError):
+    """PostgreSQL did not answer in time, or refused; nothing was kept."""
+
+
+class NotFoundError(AppointmentsError):
+    """There is no such thing under that id."""
+
+
+class ConflictError(AppointmentsError):
+    """The thing is not in a state that allows this."""
+
+
+class InvalidFieldsError(AppointmentsError):
+    """Input that a schema cannot judge alone.
+
+    Args:
+        errors: JSON pointer to the offending field -> what is wrong and how to mend it, without the value.
+    """
+
+    def __init__(self, errors: dict[str, str]) -> None:
+        super().__init__("; ".join(f"{pointer}: {detail}" for pointer, detail in errors.items()))
+        self.errors = errors
+
+
+class IntakeFullError(AppointmentsError):
+    """More events wait for a transaction than may; the sender should come back in a second."""
+
+
+class CobaltError(AppointmentsError):
+    """Cobalt did not answer, or not as documented, a call that is safe to repeat."""
