@@ -1,0 +1,33 @@
+"""Runs the migrations: each in a transaction of its own, and none may hold the service up for long."""
+
+import psycopg
+from alembic import context
+from sqlalchemy import NullPool, create_engine, text
+
+from service.models import Base
+
+LOCK_TIMEOUT = "4s"  # a migration that has to wait longer for a lock fails, rather than queue everyone behind it
+STATEMENT_TIMEOUT = "60s"  # building an index over millions of rows takes tens of seconds
+
+
+def run() -> None:
+    """Apply the migrations to the database that ``service.db`` names."""
+    url = context.config.attributes["url"]
+    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url), poolclass=NullPool)
+    with engine.connect() as connection:
+        connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
+        connection.execute(text(f"SET statement_timeout = '{STATEMENT_TIMEOUT}'"))
+        # Two deployments at once take turns; the second finds nothing left to do.
+        connection.execute(text("SELECT pg_advisory_lock(hashtextextended('cobalt-appointments migrations', 0))"))
+        connection.commit()
+        context.configure(
+            connection=connection,
+            target_metadata=Base.metadata,
+            transaction_per_migration=True,
+            compare_type=True,
+        )
+        with context.begin_transaction():
+            context.run_migrations()
+
+
+run()

@@ -1,0 +1,215 @@
+"""Settings: the only reader of the environment, and the reasons for every default."""
+
+from __future__ import annotations
+
+import ipaddress
+import tempfile
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from cryptography.fernet import Fernet
+from environs import Env, EnvError, FileAwareEnv, validate
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+
+from service.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TIME_FORMATS = ("as_given", "12_hour", "datetime")
+"""How `date` and `time` go to Cobalt: untouched, as `h:mm am/pm`, or joined to one `datetime` with offset."""
+
+
+def _setting(doc: str, read: Callable[[Env, str], Any], *, secret: bool = False) -> Any:  # noqa: ANN401
+    """Declare one setting: what it means and how it is read."""
+    return field(metadata={"doc": doc, "read": read}, repr=not secret)
+
+
+def _seconds(default: float, low: float, high: float) -> Callable[[Env, str], timedelta]:
+    def read(env: Env, name: str) -> timedelta:
+        return timedelta(seconds=env.float(name, default, validate=validate.Range(low, high)))
+
+    return read
+
+
+def _integer(default: int, low: int, high: int) -> Callable[[Env, str], int]:
+    return lambda env, name: env.int(name, default, validate=validate.Range(low, high))
+
+
+def _choice(default: str, *choices: str) -> Callable[[Env, str], str]:
+    return lambda env, name: env.str(name, default, validate=validate.OneOf(choices))
+
+
+def _required(env: Env, name: str) -> str:
+    return env.str(name, validate=validate.Length(min=1))
+
+
+def _optional(env: Env, name: str) -> str | None:
+    return env.str(name, "").strip() or None
+
+
+def _database_url(env: Env, name: str) -> str:
+    return _libpq_url(name, _required(env, name))
+
+
+def _optional_database_url(env: Env, name: str) -> str | None:
+    url = _optional(env, name)
+    return url and _libpq_url(name, url)
+
+
+def _libpq_url(name: str, url: str) -> str:
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise SettingsError(f"{name}: must be a libpq URL like postgresql://user@host/database")
+    try:
+        conninfo_to_dict(url)
+    except ProgrammingError as error:
+        raise SettingsError(f"{name}: is not a libpq URL that can be read") from error
+    return url
+
+
+def _secrets(env: Env, name: str) -> tuple[str, ...]:
+    secrets = tuple(part.strip() for part in _required(env, name).split(",") if part.strip())
+    if not secrets:
+        raise SettingsError(f"{name}: must name at least one secret, separated by commas")
+    return secrets
+
+
+def _base_url(env: Env, name: str) -> str:
+    url = env.str(name, "https://api.usecobalt.com/v1").rstrip("/")
+    parts = urlsplit(url)
+    if not parts.hostname or parts.scheme not in {"http", "https"}:
+        raise SettingsError(f"{name}: must be an https URL")
+    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+        raise SettingsError(f"{name}: plain http is for a loopback address only, use https")
+    return url
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _encryption_keys(env: Env, name: str) -> tuple[str, ...]:
+    keys = tuple(part.strip() for part in env.str(name, "").split(",") if part.strip())
+    for position, key in enumerate(keys, start=1):
+        try:
+            Fernet(key)
+        except ValueError as error:
+            raise SettingsError(
+                f"{name}: key {position} is not 32 url-safe base64-encoded bytes; "
+                "`cobalt-appointments keys encryption` prints a good one"
+            ) from error
+    return keys
+
+
+def _timezone(env: Env, name: str) -> str | None:
+    zone = _optional(env, name)
+    if zone:
+        try:
+            ZoneInfo(zone)
+        except (ValueError, OSError) as error:
+            raise SettingsError(f"{name}: is not an IANA time zone like America/New_York") from error
+    return zone
+
+
+def _spool_dir(env: Env, name: str) -> Path:
+    given = env.str(name, "")
+    return Path(given) if given else Path(tempfile.gettempdir()) / "cobalt-appointments-spool"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that can be set from outside, read once at start. Secrets stay out of ``repr``."""
+
+    database_url: str = _setting(
+        "PostgreSQL as a libpq URL, `postgresql://...`; sockets and several hosts allowed",
+        _database_url,
+        secret=True,
+    )
+    read_database_url: str | None = _setting(
+        "a replica for reads that may be slightly old", _optional_database_url, secret=True
+    )
+    cobalt_client_id: str = _setting("our client id at Cobalt", _required, secret=True)
+    cobalt_client_secret: str = _setting("our client secret at Cobalt", _required, secret=True)
+    cobalt_webhook_secrets: tuple[str, ...] = _setting(
+        "webhook secrets, comma-separated; any may match, so that they can be rotated", _secrets, secret=True
+    )
+    cobalt_base_url: str = _setting("Cobalt's API; plain http only to a loopback address", _base_url)
+    cobalt_account: str | None = _setting("one account without a table row: its `access_token_reference_id`", _optional)
+    cobalt_access_token: str | None = _setting("the access token of that account", _optional, secret=True)
+    cobalt_time_format: str = _setting(
+        "how that account is sent times: `as_given`, `12_hour` or `datetime`",
+        _choice("as_given", *TIME_FORMATS),
+    )
+    cobalt_timezone: str | None = _setting(
+        "the IANA time zone of that account's clinics; needed for `datetime`", _timezone
+    )
+    cobalt_timeout: timedelta = _setting("seconds for one call to Cobalt", _seconds(30, 0.1, 600))
+    cobalt_concurrency: int = _setting("calls to Cobalt in flight at once, per worker", _integer(16, 1, 256))
+    encryption_keys: tuple[str, ...] = _setting(
+        "Fernet keys for stored access tokens, comma-separated; the first encrypts",
+        _encryption_keys,
+        secret=True,
+    )
+    spool_dir: Path = _setting("where events wait while PostgreSQL is away; must last", _spool_dir)
+    webhook_budget: timedelta = _setting(
+        "seconds in which a webhook is answered; Cobalt's retry waits 2 s", _seconds(2, 0.2, 4.5)
+    )
+    webhook_max_bytes: int = _setting("the largest webhook body taken", _integer(1_048_576, 1024, 67_108_864))
+    request_max_bytes: int = _setting("the largest other request body taken", _integer(262_144, 1024, 16_777_216))
+    intake_batch: int = _setting("events that share one transaction at most", _integer(500, 1, 5000))
+    intake_queue: int = _setting("events that may wait for a transaction", _integer(5000, 1, 100_000))
+    database_pool: int = _setting("connections to PostgreSQL, per process", _integer(10, 2, 200))
+    statement_timeout: timedelta = _setting("seconds for one statement of the API", _seconds(10, 0.1, 600))
+    overdue_after: timedelta = _setting(
+        "seconds after which a request that is still processing is overdue; Cobalt's robots take minutes",
+        _seconds(900, 1, 604_800),
+    )
+    worker_interval: timedelta = _setting("seconds between looks for due work", _seconds(0.2, 0.01, 60))
+    port: int = _setting("the port the web process listens on", _integer(8000, 1, 65535))
+    host: str = _setting("the address the web process listens on", lambda env, name: env.str(name, "127.0.0.1"))
+    web_concurrency: int = _setting("web worker processes", _integer(2, 1, 64))
+    log_level: str = _setting(
+        "`debug`, `info`, `warning` or `error`",
+        _choice("info", "debug", "info", "warning", "error"),
+    )
+
+    @classmethod
+    def from_env(cls) -> Self:
+        """Read and check every setting. ``NAME_FILE`` may name a file that holds the value of ``NAME``.
+
+        Raises:
+            SettingsError: A setting is missing or malformed; one line that names it, without its value.
+        """
+        env = FileAwareEnv()
+        values: dict[str, Any] = {}
+        for setting in fields(cls):
+            name = setting.name.upper()
+            try:
+                values[setting.name] = setting.metadata["read"](env, name)
+            except EnvError as error:
+                raise SettingsError(f"{name}: {_what_is_wrong(error, setting.metadata['doc'])}") from error
+        settings = cls(**values)
+        settings._check_together()
+        return settings
+
+    def _check_together(self) -> None:
+        if (self.cobalt_account is None) != (self.cobalt_access_token is None):
+            missing = "COBALT_ACCOUNT" if self.cobalt_account is None else "COBALT_ACCESS_TOKEN"
+            raise SettingsError(f"{missing}: is missing; COBALT_ACCOUNT and COBALT_ACCESS_TOKEN go together")
+        if self.cobalt_time_format == "datetime" and not self.cobalt_timezone:
+            raise SettingsError("COBALT_TIMEZONE: is needed when COBALT_TIME_FORMAT is datetime")
+
+
+def _what_is_wrong(error: EnvError, doc: str) -> str:
+    """Say what is wrong without the value, which may be a secret."""
+    if "not set" in str(error):
+        return f"is missing ({doc})"
+    return f"is malformed: expected {doc}"

@@ -1,0 +1,146 @@
+"""The database: the engine, the one place that commits, and the migrations."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy import create_engine
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm import Session
+
+import migrations
+from service.errors import DatabaseUnavailableError
+from service.models import Base
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import timedelta
+    from typing import Any
+
+    from sqlalchemy import Engine
+
+CONNECT_TIMEOUT = 2
+"""Seconds. The shortest that libpq honours; whoever has less time waits beside the connection, not for it."""
+
+
+def make_engine(url: str, *, pool: int, statement_timeout: timedelta, lock_timeout: timedelta) -> Engine:
+    """Make a pool of connections in which no wait is without an end.
+
+    Args:
+        url: A libpq URL; it goes to libpq untouched, so sockets and several hosts work.
+        pool: Connections at most.
+        statement_timeout: The longest one statement may take.
+        lock_timeout: The longest one statement may wait for a lock.
+    """
+    options = {
+        "statement_timeout": _milliseconds(statement_timeout),
+        "lock_timeout": _milliseconds(lock_timeout),
+        "idle_in_transaction_session_timeout": _milliseconds(statement_timeout * 2),
+    }
+
+    given = conninfo_to_dict(url).get("options")
+    server_options = " ".join([str(given or ""), *(f"-c {name}={value}" for name, value in options.items())])
+
+    def connect() -> psycopg.Connection[Any]:
+        return psycopg.connect(
+            url,
+            connect_timeout=CONNECT_TIMEOUT,
+            application_name="cobalt-appointments",
+            options=server_options,
+            # A host that vanished without a FIN is noticed within seconds, not after the kernel's hours.
+            keepalives_idle=5,
+            keepalives_interval=2,
+            keepalives_count=2,
+            tcp_user_timeout=10_000,
+        )
+
+    return create_engine(
+        "postgresql+psycopg://",
+        creator=connect,
+        pool_size=pool,
+        max_overflow=0,
+        pool_timeout=CONNECT_TIMEOUT,
+        pool_recycle=1800,
+        pool_pre_ping=True,  # a connection that a restart killed is replaced, not served
+        hide_parameters=True,  # parameters are patients' data, and exceptions reach logs
+    )
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Session]:
+    """Open the one place that commits: everything inside happens, or nothing.
+
+    Raises:
+        DatabaseUnavailableError: PostgreSQL could not be reached, went away, or did not answer in time.
+    """
+    try:
+        with Session(engine, expire_on_commit=False) as session, session.begin():
+            yield session
+    except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+        raise DatabaseUnavailableError("PostgreSQL is away or too slow") from error
+    except DBAPIError as error:
+        if error.connection_invalidated or isinstance(error.orig, psycopg.errors.ReadOnlySqlTransaction):
+            raise DatabaseUnavailableError("PostgreSQL went away or takes no writes") from error
+        raise
+
+
+def upgrade(url: str) -> None:
+    """Bring the database at a libpq URL to the newest schema, waiting for it for up to 15 seconds."""
+    deadline = time.monotonic() + 15
+    while True:
+        try:
+            with psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT):
+                break
+        except psycopg.OperationalError as error:
+            if time.monotonic() > deadline:
+                raise DatabaseUnavailableError(f"PostgreSQL does not answer: {type(error).__name__}") from error
+            time.sleep(0.2)
+    command.upgrade(_alembic(url), "head")
+
+
+def downgrade(url: str, revision: str) -> None:
+    """Take the schema back to a revision."""
+    command.downgrade(_alembic(url), revision)
+
+
+def schema_differences(url: str) -> list[str]:
+    """List what the migrated database and the models do not agree about; empty when all is well."""
+    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url))
+    try:
+        with engine.connect() as connection:
+            context = MigrationContext.configure(
+                connection, opts={"compare_type": True, "compare_server_default": True}
+            )
+            return [str(difference) for difference in compare_metadata(context, Base.metadata)]
+    finally:
+        engine.dispose()
+
+
+def has_appointments(url: str) -> bool:
+    """Tell whether a database holds anything that must not be lost."""
+    with psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT) as connection:
+        table = connection.execute("SELECT to_regclass('appointments')").fetchone()
+        if table is None or table[0] is None:
+            return False
+        return connection.execute("SELECT 1 FROM appointments LIMIT 1").fetchone() is not None
+
+
+def _alembic(url: str) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    config.attributes["url"] = url
+    return config
+
+
+def _milliseconds(duration: timedelta) -> int:
+    return max(1, round(duration.total_seconds() * 1000))

@@ -1,0 +1,118 @@
+"""Logs: JSON lines on standard output, from a short list of fields that may be named."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, WrappedLogger
+
+# An allow-list, because a deny-list forgets. None of these can hold an MRN, a note, a name or a secret.
+FIELDS = frozenset(
+    {
+        "account", "address", "appointment_id", "attempt", "batch", "bytes", "category", "checks", "claimed",
+        "cobalt_appointment_id", "constraint", "count", "counts", "database", "depth", "disposition", "error", "event",
+        "event_id", "event_type", "http_status", "instance", "key_id", "level", "logger", "method", "operation",
+        "outcome", "pid", "problem", "reason_shape", "request_id", "route", "seconds", "signal", "source",
+        "state", "status", "submission", "timestamp", "tries", "until", "version", "where",
+    }
+)  # fmt: skip
+
+
+def configure(level: str) -> None:
+    """Send every log line of this process, ours and the libraries', through one JSON renderer.
+
+    Args:
+        level: ``debug``, ``info``, ``warning`` or ``error``. Libraries are heard from ``warning`` up.
+    """
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, _library_line],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _only_known_fields,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("service").setLevel(level.upper())
+    structlog.configure(
+        processors=[
+            *shared,
+            _name_the_error,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+
+
+def get_logger(name: str) -> structlog.stdlib.BoundLogger:
+    """Get the logger of a module: call it with ``__name__``."""
+    logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
+    return logger
+
+
+def _name_the_error(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Turn ``exc_info`` into the names of the exceptions and where they were raised.
+
+    Messages and local values stay out: a driver's message may quote the row it could not write.
+    """
+    info = event.pop("exc_info", None)
+    error = sys.exception() if info is True else info
+    if isinstance(error, BaseException):
+        event["error"] = " <- ".join(type(one).__qualname__ for one in _causes(error))
+        event["where"] = " < ".join(_places(error))
+        constraint = getattr(getattr(error.__cause__, "diag", None), "constraint_name", None)
+        if constraint:
+            event["constraint"] = constraint
+    return event
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    chain: list[BaseException] = []
+    one: BaseException | None = error
+    while one is not None and one not in chain:
+        chain.append(one)
+        one = one.__cause__ or one.__context__
+    return chain
+
+
+def _places(error: BaseException, most: int = 4) -> list[str]:
+    places = []
+    step = error.__traceback__
+    while step is not None:
+        code = step.tb_frame.f_code
+        places.append(f"{code.co_filename.rpartition('/')[2]}:{step.tb_lineno}")
+        step = step.tb_next
+    return places[::-1][:most]
+
+
+def _library_line(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Reduce a library's line to who spoke and which template: its arguments may hold anything."""
+    record: logging.LogRecord | None = event.get("_record")
+    if record is not None:
+        event["logger"] = record.name
+        event["event"] = str(record.msg)[:200]
+        if record.exc_info and record.exc_info[1]:
+            event["exc_info"] = record.exc_info[1]
+            _name_the_error(_logger, _method, event)
+    return event
+
+
+def _only_known_fields(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    return {name: value for name, value in event.items() if name in FIELDS}

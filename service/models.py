@@ -1,0 +1,251 @@
+"""The tables. People with SQL access read them too: a change is a migration and a line in the changelog."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    MetaData,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+NOW = text("now()")
+
+
+class Base(DeclarativeBase):
+    """All our tables; every constraint has a name, so that an error can be recognised by it."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        str: Text,
+        datetime: DateTime(timezone=True),
+        dict[str, Any]: JSONB,
+        list[str]: ARRAY(Text),
+    }
+
+
+class Appointment(Base):
+    """One request of ours and what became of it. The row is also the outbox of its submission."""
+
+    __tablename__ = "appointments"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    account: Mapped[str]
+    status: Mapped[str] = mapped_column(server_default="processing")
+    attempt: Mapped[int] = mapped_column(server_default="1")
+    attempt_since: Mapped[datetime | None] = mapped_column(
+        comment="When Cobalt took the current attempt, on its clock; null while nobody knows"
+    )
+    version: Mapped[int] = mapped_column(server_default="1")
+
+    request: Mapped[dict[str, Any]] = mapped_column(comment="Cobalt's fields as the caller gave them")
+    mrn: Mapped[str]
+    provider: Mapped[str]
+    type: Mapped[str]
+    starts_local: Mapped[datetime | None] = mapped_column(
+        DateTime(timezone=False), comment="The start asked for, on the clinic's wall clock"
+    )
+    starts_at: Mapped[datetime | None] = mapped_column(comment="The start, confirmed or asked for with an offset")
+    details: Mapped[dict[str, Any]] = mapped_column("metadata", server_default=text("'{}'"))
+    request_id: Mapped[str] = mapped_column(comment="Of the API call that asked for the current attempt")
+
+    cobalt_appointment_id: Mapped[str | None]
+    cobalt_job_id: Mapped[str | None]
+
+    submission: Mapped[str] = mapped_column(server_default="queued")
+    tries: Mapped[int] = mapped_column(server_default="0", comment="Calls to Cobalt in the current attempt")
+    last_error: Mapped[str | None]
+    due_at: Mapped[datetime] = mapped_column(server_default=NOW, comment="When the worker looks at it next")
+    lease_until: Mapped[datetime | None] = mapped_column(comment="Until when the call in flight is believed in")
+    sent_at: Mapped[datetime | None] = mapped_column(comment="When the latest call to Cobalt began")
+    accepted_at: Mapped[datetime | None]
+
+    ruling_event_id: Mapped[str | None] = mapped_column(comment="The event that the status rests on")
+    ruling_at: Mapped[datetime | None] = mapped_column(comment="When that happened, on Cobalt's clock")
+    failures: Mapped[int] = mapped_column(server_default="0", comment="Failed events of the current attempt")
+    confirmation: Mapped[dict[str, Any] | None]
+    failure_category: Mapped[str | None]
+    failure: Mapped[dict[str, Any] | None]
+    discrepancies: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
+
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    updated_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    settled_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        CheckConstraint("status IN ('processing', 'created', 'failed')", name="status"),
+        CheckConstraint(
+            "submission IN ('queued', 'sending', 'accepted', 'unconfirmed', 'rejected')", name="submission"
+        ),
+        CheckConstraint("(status = 'failed') = (failure IS NOT NULL)", name="failed_has_a_failure"),
+        CheckConstraint("(status = 'created') = (confirmation IS NOT NULL)", name="created_is_confirmed"),
+        CheckConstraint("(status = 'processing') = (settled_at IS NULL)", name="settled_has_a_time"),
+        CheckConstraint("submission <> 'sending' OR lease_until IS NOT NULL", name="sending_has_a_lease"),
+        CheckConstraint("submission <> 'accepted' OR cobalt_appointment_id IS NOT NULL", name="accepted_has_an_id"),
+        Index(
+            "uq_appointments_cobalt_appointment_id",
+            "cobalt_appointment_id",
+            unique=True,
+            postgresql_where=text("cobalt_appointment_id IS NOT NULL"),
+        ),
+        # What is still to be done is always few: a small index, however many rows are settled.
+        Index("ix_appointments_due", "due_at", postgresql_where=text("status = 'processing'")),
+        Index("ix_appointments_sending", "lease_until", postgresql_where=text("submission = 'sending'")),
+        Index("ix_appointments_created_at_id", "created_at", "id"),
+        Index("ix_appointments_updated_at_id", "updated_at", "id"),
+        Index("ix_appointments_status_created_at_id", "status", "created_at", "id"),
+        Index(
+            "ix_appointments_failure_category_created_at_id",
+            "failure_category",
+            "created_at",
+            "id",
+            postgresql_where=text("failure_category IS NOT NULL"),
+        ),
+        Index("ix_appointments_account_created_at_id", "account", "created_at", "id"),
+        Index("ix_appointments_mrn_created_at_id", "mrn", "created_at", "id"),
+    )
+
+
+class Event(Base):
+    """What Cobalt said, once for each of its event ids."""
+
+    __tablename__ = "events"
+
+    id: Mapped[str] = mapped_column(primary_key=True, comment="Cobalt's")
+    type: Mapped[str]
+    disposition: Mapped[str]
+    appointment_id: Mapped[str | None] = mapped_column(ForeignKey("appointments.id"))
+    account_reference: Mapped[str | None]
+    cobalt_appointment_id: Mapped[str | None]
+    occurred_at: Mapped[datetime] = mapped_column(comment="On Cobalt's clock")
+    received_at: Mapped[datetime]
+    source: Mapped[str]
+    payload: Mapped[dict[str, Any]]
+    raw: Mapped[bytes | None] = mapped_column(comment="The exact bytes, only where payload could not keep them")
+
+    __table_args__ = (
+        CheckConstraint(
+            "disposition IN ('applied', 'superseded', 'unmatched', 'ignored')",
+            name="disposition",
+        ),
+        CheckConstraint("source IN ('webhook', 'poll', 'spool', 'replay')", name="source"),
+        Index("ix_events_appointment_id", "appointment_id", postgresql_where=text("appointment_id IS NOT NULL")),
+        Index(
+            "ix_events_unmatched",
+            "cobalt_appointment_id",
+            postgresql_where=text("disposition = 'unmatched'"),
+        ),
+    )
+
+
+class Delivery(Base):
+    """One arrival of an event."""
+
+    __tablename__ = "deliveries"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    event_id: Mapped[str]
+    received_at: Mapped[datetime]
+    source: Mapped[str]
+    disposition: Mapped[str] = mapped_column(comment="What this delivery was answered")
+    request_id: Mapped[str | None]
+
+    __table_args__ = (
+        CheckConstraint("source IN ('webhook', 'poll', 'spool', 'replay')", name="source"),
+        Index("ix_deliveries_event_id", "event_id"),
+    )
+
+
+class Submission(Base):
+    """One call to Cobalt on behalf of an appointment, written down before it is made."""
+
+    __tablename__ = "submissions"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    appointment_id: Mapped[str] = mapped_column(ForeignKey("appointments.id"))
+    attempt: Mapped[int]
+    try_: Mapped[int] = mapped_column("try", comment="Counts the calls of this attempt from 1")
+    operation: Mapped[str]
+    began_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None] = mapped_column(comment="Null while in flight, or if the worker died in it")
+    outcome: Mapped[str | None]
+    http_status: Mapped[int | None]
+    error: Mapped[str | None]
+
+    __table_args__ = (
+        CheckConstraint("operation IN ('create', 'correct')", name="operation"),
+        Index("uq_submissions_appointment_id_attempt_try", "appointment_id", "attempt", "try", unique=True),
+    )
+
+
+class Quarantined(Base):
+    """Authentic bytes that could not be read as an event, and why."""
+
+    __tablename__ = "quarantine"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    received_at: Mapped[datetime]
+    source: Mapped[str]
+    reason: Mapped[str]
+    raw: Mapped[bytes]
+    digest: Mapped[bytes] = mapped_column(comment="SHA-256 of raw: the same bytes are kept once")
+    deliveries: Mapped[int] = mapped_column(server_default="1")
+    replayed_at: Mapped[datetime | None]
+    event_id: Mapped[str | None] = mapped_column(comment="The event that a replay made of it")
+
+    __table_args__ = (Index("uq_quarantine_digest", "digest", unique=True),)
+
+
+class Account(Base):
+    """A linked EHR account at Cobalt."""
+
+    __tablename__ = "accounts"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    reference: Mapped[str] = mapped_column(unique=True, comment="Cobalt's access_token_reference_id")
+    access_token: Mapped[bytes] = mapped_column(comment="Encrypted with the first of ENCRYPTION_KEYS")
+    time_format: Mapped[str] = mapped_column(server_default="as_given")
+    timezone: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+    __table_args__ = (
+        CheckConstraint("time_format IN ('as_given', '12_hour', 'datetime')", name="time_format"),
+        CheckConstraint("time_format <> 'datetime' OR timezone IS NOT NULL", name="datetime_has_a_timezone"),
+    )
+
+
+class ApiKey(Base):
+    """A key to the API. Only a hash of it is kept: it is random, so SHA-256 will do."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    digest: Mapped[bytes] = mapped_column(unique=True)
+    scopes: Mapped[list[str]]
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        CheckConstraint("scopes <@ ARRAY['read', 'phi', 'write', 'ops'] AND cardinality(scopes) > 0", name="scopes"),
+    )
