@@ -1,0 +1,283 @@
+"""The HTTP client to Cobalt: its replies, and its silences, in our words.
+
+Facts marked [S] come from Cobalt's "Create Appointments" page, [P] from its later public documentation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote
+
+import httpx
+
+from service.errors import CobaltError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from service.config import Settings
+
+TOO_MANY = timedelta(minutes=10)
+"""The longest ``Retry-After`` that is believed."""
+SHOWN = 500
+"""How much of an error message of Cobalt's is kept, in characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a call on behalf of one account needs.
+
+    Args:
+        account: Our name for it.
+        reference: Cobalt's ``access_token_reference_id``.
+        access_token: One per linked EHR account [S].
+        time_format: How ``date`` and ``time`` go out; see ``service.request_fields.as_sent``.
+        timezone: The IANA zone of the account's clinics.
+    """
+
+    account: str
+    reference: str
+    access_token: str
+    time_format: str = "as_given"
+    timezone: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Credentials(account={self.account!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """Cobalt took it: a 2xx with an id.
+
+    Args:
+        cobalt_appointment_id: The id, as text.
+        job_id: The operation's, in the later reply shape [P].
+        replied_at: The reply's ``Date``, on Cobalt's clock.
+    """
+
+    cobalt_appointment_id: str
+    job_id: str | None
+    replied_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NeverLeft:
+    """The request did not reach Cobalt: refused, no such name, no TLS. Safe to send again."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Throttled:
+    """429: not taken. Safe to send again, later."""
+
+    retry_after: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Unauthorized:
+    """401 or 403: not taken; nothing of this account's will be until a person mends its credentials."""
+
+    http_status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Another 4xx: not taken, and would not be the next time either.
+
+    Args:
+        reason: Cobalt's words.
+        replied_at: The reply's ``Date``, on Cobalt's clock.
+    """
+
+    http_status: int
+    reason: str
+    replied_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Unclear:
+    """Nobody can say whether Cobalt took it: no answer in time, a 5xx, a reply that cannot be read."""
+
+    error: str
+    http_status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A URL that Cobalt sends events to."""
+
+    id: str
+    url: str
+
+
+Reply = Accepted | NeverLeft | Throttled | Unauthorized | Rejected | Unclear
+
+# What httpx raises before the first byte of the request is on the wire.
+_NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+
+
+class Cobalt:
+    """Calls Cobalt. Safe to share between threads.
+
+    A connection is not kept for the next call: a create that meets a connection which the other side is just
+    closing could not be told from one that was taken.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._client = httpx.Client(
+            base_url=settings.cobalt_base_url,
+            headers={"client_id": settings.cobalt_client_id, "client_secret": settings.cobalt_client_secret},
+            timeout=httpx.Timeout(settings.cobalt_timeout.total_seconds()),
+            limits=httpx.Limits(max_keepalive_connections=0),
+            follow_redirects=False,
+            trust_env=False,  # a proxy that the environment names would see MRNs
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.close()
+
+    def create(self, credentials: Credentials, body: Mapping[str, Any]) -> Reply:
+        """Ask Cobalt to book an appointment: ``POST /appointments`` [S]. Never safe to repeat blindly."""
+        return self._send("POST", "/appointments", credentials, body, known_id=None)
+
+    def correct(self, credentials: Credentials, cobalt_id: str, body: Mapping[str, Any]) -> Reply:
+        """Change a failed request and have Cobalt try again: ``PATCH /appointments/{id}`` [S, P]."""
+        return self._send("PATCH", f"/appointments/{quote(cobalt_id, safe='')}", credentials, body, known_id=cobalt_id)
+
+    def register_webhook(self, credentials: Credentials, url: str) -> str:
+        """Register a URL for events, ``POST /webhook`` [P]; returns the secret that signs them."""
+        return self._secret("POST", "/webhook", credentials, {"webhook_url": url})
+
+    def rotate_webhook_secret(self, credentials: Credentials) -> str:
+        """Replace the secret that signs events, ``POST /webhook/rotate-secret`` [P]; returns the new one."""
+        return self._secret("POST", "/webhook/rotate-secret", credentials, {})
+
+    def list_webhooks(self, credentials: Credentials) -> list[Registered]:
+        """List the registered URLs, ``GET /webhook`` [P]."""
+        reply = self._ask("GET", "/webhook", credentials)
+        found = next((value for value in reply.values() if isinstance(value, list)), [])
+        return [
+            Registered(str(one.get("id", "")), str(one.get("webhook_url", one.get("url", ""))))
+            for one in found
+            if isinstance(one, dict)
+        ]
+
+    def remove_webhook(self, credentials: Credentials, webhook_id: str) -> None:
+        """Remove a registered URL, ``DELETE /webhook/{id}`` [P]."""
+        self._ask("DELETE", f"/webhook/{quote(webhook_id, safe='')}", credentials)
+
+    def _secret(self, method: str, path: str, credentials: Credentials, body: Mapping[str, Any]) -> str:
+        secret = _find(self._ask(method, path, credentials, body), "webhook_secret_key")
+        if secret is None:
+            raise CobaltError("Cobalt's reply names no webhook_secret_key")
+        return secret
+
+    def _ask(
+        self, method: str, path: str, credentials: Credentials, body: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Make a call that is safe to repeat, and get the reply's JSON object.
+
+        Raises:
+            CobaltError: Cobalt did not answer, or with something other than a 2xx.
+        """
+        try:
+            response = self._client.request(method, path, json=body, headers={"access_token": credentials.access_token})
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise CobaltError(f"Cobalt did not answer: {_name(error)}") from error
+        if not response.is_success:
+            raise CobaltError(f"Cobalt answered HTTP {response.status_code}")
+        return _json_object(response)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        credentials: Credentials,
+        body: Mapping[str, Any],
+        *,
+        known_id: str | None,
+    ) -> Reply:
+        try:
+            response = self._client.request(method, path, json=body, headers={"access_token": credentials.access_token})
+        except _NEVER_LEFT as error:
+            return NeverLeft(_name(error))
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            return Unclear(_name(error))
+        return read_reply(response, known_id=known_id)
+
+
+def read_reply(response: httpx.Response, *, known_id: str | None = None) -> Reply:
+    """Read a reply to a call that books or corrects, in any documented shape.
+
+    Args:
+        response: What came.
+        known_id: The appointment's id at Cobalt, where a reply need not name it (a correction's does not [P]).
+    """
+    status = response.status_code
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return Throttled(_retry_after(response))
+    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        return Unauthorized(status)
+    if response.is_client_error:
+        return Rejected(status, _message(response), _date(response))
+    if not response.is_success:
+        return Unclear(f"HTTP {status}", status)
+    reply = _json_object(response)
+    cobalt_id = known_id or _find(reply, "appointment_id")
+    if reply.get("success") is False or cobalt_id is None:
+        return Unclear("a success without an appointment id", status)
+    return Accepted(cobalt_id, _find(reply, "job_id"), _date(response))
+
+
+def _find(reply: Mapping[str, Any], name: str) -> str | None:
+    """Find an id at top level or under ``data``, as text; the later ``job_id`` is a number [P]."""
+    inner = reply.get("data")
+    for place in (reply, inner if isinstance(inner, dict) else {}):
+        value = place.get(name)
+        if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip():
+            return str(value).strip()
+    return None
+
+
+def _json_object(response: httpx.Response) -> dict[str, Any]:
+    try:
+        body = response.json()
+    except (ValueError, RecursionError):
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _message(response: httpx.Response) -> str:
+    message = _json_object(response).get("message")
+    text = message if isinstance(message, str) and message.strip() else f"HTTP {response.status_code}"
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()[:SHOWN]
+
+
+def _date(response: httpx.Response) -> datetime:
+    """Read Cobalt's clock; ours stands in where the header is missing or broken."""
+    try:
+        return parsedate_to_datetime(response.headers["Date"]).astimezone(UTC)
+    except (KeyError, ValueError):
+        return datetime.now(UTC)
+
+
+def _retry_after(response: httpx.Response) -> timedelta:
+    try:
+        return min(timedelta(seconds=max(0, int(response.headers["Retry-After"]))), TOO_MANY)
+    except (KeyError, ValueError, OverflowError):
+        return timedelta(seconds=1)
+
+
+def _name(error: Exception) -> str:
+    return type(error).__name__

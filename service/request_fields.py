@@ -1,0 +1,108 @@
+"""Cobalt's create fields: which there are, and which start they ask for."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FIELDS = (
+    "mrn",
+    "location",
+    "date",
+    "time",
+    "datetime",
+    "provider",
+    "secondary_provider",
+    "type",
+    "note",
+    # The rest is in Cobalt's later documentation only.
+    "reason",
+    "new_patient",
+    "prevent_double_booking",
+    "duration",
+)
+
+_TIME = re.compile(r"(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})\s*(?P<half>[ap]\.?m\.?)?", re.IGNORECASE | re.ASCII)
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+HALF_DAY = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """When an appointment is asked to begin.
+
+    Args:
+        local: On the clinic's wall clock, without a zone.
+        at: The instant in UTC, where the caller gave an offset.
+    """
+
+    local: datetime
+    at: datetime | None
+
+
+def read_start(request: Mapping[str, Any]) -> Start:
+    """Read the start that a request asks for, from ``datetime`` or from ``date`` and ``time``.
+
+    Formats, from Cobalt's documentation: ``date`` is YYYY-MM-DD; ``time`` is ``10:00`` in the older pages and
+    ``h:mm am/pm`` in the later; ``datetime`` is ISO 8601 with an offset.
+
+    Raises:
+        ValueError: The named field cannot be read; ``args`` are the field's name and the fix.
+    """
+    if request.get("datetime") is not None:
+        return _read_datetime(request["datetime"])
+    if not _DATE.fullmatch(request["date"]):
+        raise ValueError("date", "must be a date like 2025-01-31")
+    found = _TIME.fullmatch(request["time"].strip())
+    if not found:
+        raise ValueError("time", "must be a time like 10:00 or 10:00 am")
+    hour, half = int(found["hour"]), (found["half"] or "").lower()[:1]
+    if half and not 1 <= hour <= HALF_DAY:
+        raise ValueError("time", "must have an hour from 1 to 12 before am or pm")
+    if half:
+        hour = hour % HALF_DAY + (HALF_DAY if half == "p" else 0)
+    try:
+        day = datetime.fromisoformat(request["date"])
+    except ValueError as error:
+        raise ValueError("date", "must be a day that exists, like 2025-01-31") from error
+    try:
+        return Start(day.replace(hour=hour, minute=int(found["minute"])), None)
+    except ValueError as error:
+        raise ValueError("time", "must be a time that exists, like 10:00") from error
+
+
+def _read_datetime(text: str) -> Start:
+    try:
+        start = datetime.fromisoformat(text)
+        if start.tzinfo is not None:
+            return Start(start.replace(tzinfo=None), start.astimezone(UTC))
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError("datetime", "must be a time with an offset like 2025-01-31T10:00:00-05:00")
+
+
+def as_sent(request: Mapping[str, Any], time_format: str, timezone: str | None) -> dict[str, Any]:
+    """Make the body that goes to Cobalt: the caller's fields, with times as the account is set to be sent them.
+
+    Args:
+        request: The fields as the caller gave them; those that are null are left out.
+        time_format: ``as_given`` changes nothing; ``12_hour`` sends ``time`` as ``h:mm am``, which Cobalt's
+            later documentation demands; ``datetime`` joins ``date`` and ``time`` to one field with the offset
+            of the account's time zone. What the caller gave as ``datetime`` is never touched.
+        timezone: The account's IANA time zone.
+    """
+    body = {name: value for name, value in request.items() if value is not None}
+    if time_format == "as_given" or "datetime" in body or not {"date", "time"} <= body.keys():
+        return body
+    local = read_start(body).local
+    if time_format == "12_hour":
+        half = "am" if local.hour < HALF_DAY else "pm"
+        return body | {"time": f"{(local.hour - 1) % HALF_DAY + 1}:{local.minute:02} {half}"}
+    del body["date"], body["time"]
+    return body | {"datetime": local.replace(tzinfo=ZoneInfo(timezone or "UTC")).isoformat()}

@@ -1,0 +1,1 @@
+"""Every query, by noun. Functions take a session and never commit."""

@@ -1,0 +1,152 @@
+"""Queries that change appointments: lock, then decide, then write."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from psycopg.types.json import Jsonb
+from sqlalchemy import select, text
+
+from service.models import Appointment
+from service.states import Ruling, Standing, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+
+    from sqlalchemy.orm import Session
+
+
+@dataclass(slots=True)
+class Locked:
+    """A row that this transaction holds: what the rule needs to know of it, and what it decided.
+
+    Args:
+        asked_mrn: The MRN that was asked for.
+        asked_local: The start that was asked for, on the clinic's wall clock.
+        asked_datetime: The text of it, where it was given with an offset.
+        changed: Whether there is something to write back.
+    """
+
+    id: str
+    standing: Standing
+    asked_mrn: str
+    asked_local: datetime | None
+    asked_datetime: str | None
+    starts_at: datetime | None
+    confirmation: dict[str, Any] | None
+    failure_category: str | None
+    failure: dict[str, Any] | None
+    discrepancies: list[str] = field(default_factory=list)
+    settled_at: datetime | None = None
+    changed: bool = False
+
+
+# Not FOR UPDATE: events may refer to a row that is being settled.
+_LOCK = text("""
+SELECT id, cobalt_appointment_id, status, attempt, attempt_since, ruling_event_id, ruling_at, failures, mrn,
+  starts_local, request ->> 'datetime' AS asked_datetime, starts_at, confirmation, failure_category, failure,
+  discrepancies, settled_at
+FROM appointments WHERE cobalt_appointment_id = ANY(:ids) ORDER BY id
+FOR NO KEY UPDATE
+""")
+
+_WRITE = text("""
+UPDATE appointments a SET
+  status = w.status, failures = w.failures, ruling_event_id = w.ruling_event_id, ruling_at = w.ruling_at,
+  confirmation = w.confirmation, failure_category = w.failure_category, failure = w.failure,
+  discrepancies = ARRAY(SELECT jsonb_array_elements_text(w.discrepancies)),
+  starts_at = w.starts_at, settled_at = w.settled_at, updated_at = :now, version = a.version + 1
+FROM unnest(
+  CAST(:ids AS text[]), CAST(:statuses AS text[]), CAST(:failures AS int[]), CAST(:ruling_ids AS text[]),
+  CAST(:ruling_ats AS timestamptz[]), CAST(:confirmations AS jsonb[]), CAST(:categories AS text[]),
+  CAST(:reasons AS jsonb[]), CAST(:discrepancies AS jsonb[]), CAST(:starts AS timestamptz[]),
+  CAST(:settled AS timestamptz[])
+) AS w(id, status, failures, ruling_event_id, ruling_at, confirmation, failure_category, failure, discrepancies,
+       starts_at, settled_at)
+WHERE a.id = w.id
+""")
+
+
+def lock_by_cobalt_ids(session: Session, cobalt_ids: Collection[str]) -> dict[str, Locked]:
+    """Lock the appointments that have these ids at Cobalt, in the order of their own ids."""
+    if not cobalt_ids:
+        return {}
+    rows = session.execute(_LOCK, {"ids": list(cobalt_ids)})
+    return {row.cobalt_appointment_id: _locked(row, row.asked_datetime) for row in rows}
+
+
+def write_outcomes(session: Session, rows: Collection[Locked], *, now: datetime) -> None:
+    """Write back what the rule decided about locked rows."""
+    changed = [row for row in rows if row.changed]
+    if not changed:
+        return
+    rulings = [row.standing.ruling for row in changed]
+    session.execute(
+        _WRITE,
+        {
+            "now": now,
+            "ids": [row.id for row in changed],
+            "statuses": [row.standing.status.value for row in changed],
+            "failures": [row.standing.failures for row in changed],
+            "ruling_ids": [(ruling.event_id or None) if ruling else None for ruling in rulings],
+            "ruling_ats": [ruling.occurred_at if ruling else None for ruling in rulings],
+            "confirmations": [_json(row.confirmation) for row in changed],
+            "categories": [row.failure_category for row in changed],
+            "reasons": [_json(row.failure) for row in changed],
+            "discrepancies": [Jsonb(row.discrepancies) for row in changed],
+            "starts": [row.starts_at for row in changed],
+            "settled": [row.settled_at for row in changed],
+        },
+    )
+
+
+def lock_appointment(session: Session, appointment_id: str) -> Appointment | None:
+    """Lock one appointment by our id, whole."""
+    return session.execute(
+        select(Appointment).where(Appointment.id == appointment_id).with_for_update(key_share=True)
+    ).scalar_one_or_none()
+
+
+def as_locked(row: Appointment) -> Locked:
+    """See a whole row that this transaction holds as the rule sees it."""
+    return _locked(row, row.request.get("datetime"))
+
+
+def belongs_to_another(session: Session, cobalt_id: str, appointment_id: str) -> bool:
+    """Tell whether another appointment has this id at Cobalt; ask under the lock on the id."""
+    return (
+        session.scalars(
+            select(Appointment.id).where(
+                Appointment.cobalt_appointment_id == cobalt_id, Appointment.id != appointment_id
+            )
+        ).first()
+        is not None
+    )
+
+
+def _locked(row: Any, asked_datetime: str | None) -> Locked:  # noqa: ANN401 (a Row or an Appointment)
+    return Locked(
+        id=row.id,
+        standing=Standing(
+            status=Status(row.status),
+            attempt=row.attempt,
+            since=row.attempt_since,
+            ruling=Ruling(row.ruling_at, row.ruling_event_id or "") if row.ruling_at else None,
+            failures=row.failures,
+        ),
+        asked_mrn=row.mrn,
+        asked_local=row.starts_local,
+        asked_datetime=asked_datetime,
+        starts_at=row.starts_at,
+        confirmation=row.confirmation,
+        failure_category=row.failure_category,
+        failure=row.failure,
+        discrepancies=list(row.discrepancies),
+        settled_at=row.settled_at,
+    )
+
+
+def _json(value: dict[str, Any] | None) -> Jsonb | None:
+    return None if value is None else Jsonb(value)

@@ -1,0 +1,165 @@
+"""Queries on events and their deliveries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from psycopg.types.json import Jsonb
+from sqlalchemy import bindparam, select, text, update
+
+from service.models import Event as EventRow
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from datetime import datetime
+
+    from sqlalchemy.orm import Session
+
+    from service.events import Event
+    from service.states import Disposition
+
+
+class Source(StrEnum):
+    """How an event came to us."""
+
+    WEBHOOK = "webhook"
+    POLL = "poll"
+    SPOOL = "spool"
+    REPLAY = "replay"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One delivery of an event.
+
+    Args:
+        event: What Cobalt said.
+        source: How it came.
+        received_at: When, on our clock.
+        request_id: Of the HTTP request that brought it.
+    """
+
+    event: Event
+    source: Source
+    received_at: datetime
+    request_id: str | None = None
+
+
+# Whoever is about to match events with a Cobalt id, or to make an id known, holds this lock on it first. So of
+# an event and the reply to the create call, which race, the second always sees what the first wrote.
+_LOCK_IDS = text("""
+SELECT pg_advisory_xact_lock(key)
+FROM (SELECT DISTINCT hashtextextended(id, 0) AS key FROM unnest(CAST(:ids AS text[])) AS id ORDER BY key) AS keys
+""")
+
+_INSERT = text("""
+INSERT INTO events (id, type, disposition, appointment_id, account_reference, cobalt_appointment_id, occurred_at,
+                    received_at, source, payload, raw)
+SELECT * FROM unnest(
+  CAST(:ids AS text[]), CAST(:types AS text[]), CAST(:dispositions AS text[]), CAST(:appointments AS text[]),
+  CAST(:accounts AS text[]), CAST(:cobalt_ids AS text[]), CAST(:occurred AS timestamptz[]),
+  CAST(:received AS timestamptz[]), CAST(:sources AS text[]), CAST(:payloads AS jsonb[]), CAST(:raws AS bytea[]))
+""")
+
+_DELIVER = text("""
+INSERT INTO deliveries (event_id, received_at, source, disposition, request_id)
+SELECT * FROM unnest(
+  CAST(:ids AS text[]), CAST(:received AS timestamptz[]), CAST(:sources AS text[]),
+  CAST(:dispositions AS text[]), CAST(:requests AS text[]))
+""")
+
+
+def lock_cobalt_ids(session: Session, cobalt_ids: Collection[str]) -> None:
+    """Hold Cobalt's ids, in a fixed order, until the transaction ends."""
+    if cobalt_ids:
+        session.execute(_LOCK_IDS, {"ids": list(cobalt_ids)})
+
+
+def find_known_ids(session: Session, event_ids: Collection[str]) -> set[str]:
+    """Find which of these events are recorded already."""
+    return set(session.scalars(text("SELECT id FROM events WHERE id = ANY(:ids)"), {"ids": list(event_ids)}))
+
+
+def record(
+    session: Session,
+    arrivals: Sequence[Arrival],
+    dispositions: Mapping[str, Disposition],
+    appointment_ids: Mapping[str, str],
+) -> None:
+    """Record new events with what became of them; raises an IntegrityError when one became known meanwhile."""
+    if not arrivals:
+        return
+    events = [arrival.event for arrival in arrivals]
+    session.execute(
+        _INSERT,
+        {
+            "ids": [event.id for event in events],
+            "types": [event.type for event in events],
+            "dispositions": [dispositions[event.id].value for event in events],
+            "appointments": [appointment_ids.get(event.id) for event in events],
+            "accounts": [event.account_reference for event in events],
+            "cobalt_ids": [event.cobalt_appointment_id for event in events],
+            "occurred": [event.occurred_at for event in events],
+            "received": [arrival.received_at for arrival in arrivals],
+            "sources": [arrival.source.value for arrival in arrivals],
+            "payloads": [Jsonb(event.payload) for event in events],
+            "raws": [event.raw for event in events],
+        },
+    )
+
+
+def record_deliveries(session: Session, answers: Sequence[tuple[Arrival, Disposition]]) -> None:
+    """Record that these events arrived and what was answered."""
+    session.execute(
+        _DELIVER,
+        {
+            "ids": [arrival.event.id for arrival, _ in answers],
+            "received": [arrival.received_at for arrival, _ in answers],
+            "sources": [arrival.source.value for arrival, _ in answers],
+            "dispositions": [disposition.value for _, disposition in answers],
+            "requests": [arrival.request_id for arrival, _ in answers],
+        },
+    )
+
+
+def find_waiting(session: Session, cobalt_id: str) -> Sequence[EventRow]:
+    """Find the events that wait for this Cobalt id, or for its current attempt, to become known."""
+    return session.scalars(
+        select(EventRow)
+        .where(EventRow.cobalt_appointment_id == cobalt_id, EventRow.disposition == "unmatched")
+        .order_by(EventRow.id)
+    ).all()
+
+
+def change_dispositions(
+    session: Session, dispositions: Mapping[str, Disposition], appointment_id: str | None = None
+) -> None:
+    """Note that something else became of recorded events than was thought at first.
+
+    Args:
+        dispositions: Event id -> what became of it.
+        appointment_id: The appointment that they turned out to belong to, if that is new.
+    """
+    if not dispositions:
+        return
+    values: dict[str, object] = {"disposition": bindparam("new_disposition")}
+    if appointment_id is not None:
+        values["appointment_id"] = appointment_id
+    session.connection().execute(
+        update(EventRow).where(EventRow.id == bindparam("event_id")).values(values),
+        [
+            {"event_id": event_id, "new_disposition": disposition.value}
+            for event_id, disposition in dispositions.items()
+        ],
+    )
+
+
+def supersede(session: Session, event_ids: Collection[str]) -> None:
+    """Note that these events no longer decide anything."""
+    if event_ids:
+        session.execute(
+            text("UPDATE events SET disposition = 'superseded' WHERE id = ANY(:ids)"),
+            {"ids": list(event_ids)},
+        )

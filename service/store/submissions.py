@@ -1,0 +1,117 @@
+"""Queries that hand out calls to Cobalt and write down how they went."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import insert, text, update
+
+from service.models import Submission
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+
+    from sqlalchemy.orm import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to make one call to Cobalt, until the lease ends.
+
+    Args:
+        cobalt_appointment_id: Known when this is a correction.
+        tries: The number of this call within its attempt, from 1.
+        request_id: Of the API call that asked for this, for the log.
+    """
+
+    appointment_id: str
+    account: str
+    attempt: int
+    tries: int
+    cobalt_appointment_id: str | None
+    request: dict[str, Any]
+    sent_at: datetime
+    request_id: str
+
+    @property
+    def operation(self) -> str:
+        """``correct`` when Cobalt knows the appointment, else ``create``."""
+        return "correct" if self.cobalt_appointment_id else "create"
+
+
+_CLAIM = text("""
+WITH due AS (
+  SELECT id FROM appointments
+  WHERE status = 'processing' AND submission = 'queued' AND due_at <= :now AND account <> ALL(:paused)
+  ORDER BY due_at LIMIT :most
+  FOR NO KEY UPDATE SKIP LOCKED
+)
+UPDATE appointments a SET
+  submission = 'sending', tries = a.tries + 1, sent_at = :now, lease_until = :lease_until, due_at = :lease_until,
+  updated_at = :now, version = a.version + 1
+FROM due WHERE a.id = due.id
+RETURNING a.id AS appointment_id, a.account, a.attempt, a.tries, a.cobalt_appointment_id, a.request, a.sent_at,
+  a.request_id
+""")
+
+_EXPIRE = text("""
+WITH lost AS (
+  SELECT id FROM appointments WHERE submission = 'sending' AND lease_until < :now
+  ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+)
+UPDATE appointments a SET
+  submission = 'unconfirmed', lease_until = NULL, last_error = :error, due_at = :now, updated_at = :now,
+  version = a.version + 1
+FROM lost WHERE a.id = lost.id
+RETURNING a.id
+""")
+
+
+def claim(session: Session, *, most: int, paused: Collection[str], now: datetime, lease_until: datetime) -> list[Claim]:
+    """Claim due submissions, each for one call, and write the calls down as begun.
+
+    Args:
+        most: How many.
+        paused: Accounts that are left alone for now.
+        now: On our clock.
+        lease_until: Until when nobody else will believe that the call was lost.
+    """
+    rows = session.execute(_CLAIM, {"now": now, "lease_until": lease_until, "most": most, "paused": list(paused)})
+    claims = [Claim(**row) for row in rows.mappings()]
+    if claims:
+        session.execute(
+            insert(Submission),
+            [
+                {
+                    "appointment_id": one.appointment_id,
+                    "attempt": one.attempt,
+                    "try_": one.tries,
+                    "operation": one.operation,
+                    "began_at": now,
+                }
+                for one in claims
+            ],
+        )
+    return claims
+
+
+def expire_leases(session: Session, *, now: datetime, error: str) -> list[str]:
+    """Make calls whose worker was lost ``unconfirmed``: nobody knows whether Cobalt took them."""
+    return list(session.scalars(_EXPIRE, {"now": now, "error": error}))
+
+
+def write_down(
+    session: Session, one: Claim, *, outcome: str, http_status: int | None, error: str | None, now: datetime
+) -> None:
+    """Write down how a claimed call went."""
+    session.execute(
+        update(Submission)
+        .where(
+            Submission.appointment_id == one.appointment_id,
+            Submission.attempt == one.attempt,
+            Submission.try_ == one.tries,
+        )
+        .values(outcome=outcome, http_status=http_status, error=error, ended_at=now)
+    )

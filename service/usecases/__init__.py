@@ -1,0 +1,1 @@
+"""One verb a file. Each owns its transaction and its clock."""

@@ -1,0 +1,66 @@
+"""Give out, check and revoke API keys."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from service.db import transaction
+from service.ids import new_id
+from service.models import ApiKey
+from service.store import api_keys
+from service.store.api_keys import USED_EVERY
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import timedelta
+
+    from sqlalchemy import Engine
+
+SCOPES = ("read", "phi", "write", "ops")
+"""``read`` appointments; ``phi``: see MRNs and notes unmasked; ``write``: submit and correct; ``ops``: operate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls: a key that is neither revoked nor expired."""
+
+    key_id: str
+    scopes: frozenset[str]
+
+
+def create_key(engine: Engine, *, name: str, scopes: Collection[str], expires_in: timedelta | None) -> str:
+    """Make a key and return its text, which is nowhere kept: only its hash is."""
+    key = f"cak_{secrets.token_urlsafe(32)}"
+    now = datetime.now(UTC)
+    with transaction(engine) as session:
+        session.add(
+            ApiKey(
+                id=new_id("key"),
+                name=name,
+                digest=_digest(key),
+                scopes=sorted(set(scopes)),
+                created_at=now,
+                expires_at=now + expires_in if expires_in else None,
+            )
+        )
+    return key
+
+
+def find_caller(engine: Engine, key: str) -> Caller | None:
+    """Find whose key this is; None for one that is unknown, revoked or expired."""
+    now = datetime.now(UTC)
+    with transaction(engine) as session:
+        found = api_keys.find_by_digest(session, _digest(key))
+        if found is None or found.revoked_at or (found.expires_at and found.expires_at <= now):
+            return None
+        if found.last_used_at is None or found.last_used_at < now - USED_EVERY:
+            api_keys.mark_used(session, found.id, now=now)
+        return Caller(found.id, frozenset(found.scopes))
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()

@@ -1,0 +1,101 @@
+"""The one door: every event goes through ``apply``, however it came."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import IntegrityError
+
+from service.db import transaction
+from service.states import Disposition
+from service.store import appointments, events
+from service.usecases.settling import settle
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sqlalchemy import Engine
+    from sqlalchemy.orm import Session
+
+    from service.store.appointments import Locked
+    from service.store.events import Arrival
+
+
+def apply(engine: Engine, arrivals: Sequence[Arrival]) -> list[Disposition]:
+    """Record a batch of events, settle the appointments that they name, and say what became of each.
+
+    All in one transaction, so a batch is applied whole or not at all. Any event may come any number of times.
+
+    Raises:
+        DatabaseUnavailableError: PostgreSQL is away; nothing was kept.
+    """
+    try:
+        with transaction(engine) as session:
+            return apply_within(session, arrivals, now=datetime.now(UTC))
+    except IntegrityError:
+        # The same event came through another process meanwhile, and under no id of Cobalt's to lock: it is
+        # known now.
+        with transaction(engine) as session:
+            return apply_within(session, arrivals, now=datetime.now(UTC))
+
+
+def apply_within(session: Session, arrivals: Sequence[Arrival], *, now: datetime) -> list[Disposition]:
+    """Do what ``apply`` does inside the caller's transaction."""
+    new = {arrival.event.id: arrival for arrival in reversed(arrivals)}
+    settling = {
+        arrival.event.cobalt_appointment_id
+        for arrival in new.values()
+        if arrival.event.kind and arrival.event.cobalt_appointment_id
+    }
+    events.lock_cobalt_ids(session, settling)
+    for known in events.find_known_ids(session, new):
+        del new[known]
+    rows = appointments.lock_by_cobalt_ids(session, settling)
+    dispositions = _judge(list(new.values()), rows, session, now)
+    events.record(
+        session,
+        list(new.values()),
+        dispositions,
+        {
+            event_id: rows[cobalt_id].id
+            for event_id, arrival in new.items()
+            if arrival.event.kind and (cobalt_id := arrival.event.cobalt_appointment_id) in rows
+        },
+    )
+    appointments.write_outcomes(session, rows.values(), now=now)
+    answers = [_answer(arrival, new, dispositions) for arrival in arrivals]
+    events.record_deliveries(session, list(zip(arrivals, answers, strict=True)))
+    return answers
+
+
+def _judge(
+    arrivals: Sequence[Arrival], rows: Mapping[str, Locked], session: Session, now: datetime
+) -> dict[str, Disposition]:
+    """Settle the rows by the new events; returns what became of each event of this batch."""
+    dispositions: dict[str, Disposition] = {}
+    displaced: list[str] = []
+    for arrival in arrivals:
+        event = arrival.event
+        if event.kind is None:
+            dispositions[event.id] = Disposition.IGNORED
+            continue
+        row = rows.get(event.cobalt_appointment_id or "")
+        if row is None:
+            dispositions[event.id] = Disposition.UNMATCHED
+            continue
+        decision = settle(row, event, now=now)
+        dispositions[event.id] = decision.disposition
+        if decision.superseded in dispositions:
+            dispositions[decision.superseded] = Disposition.SUPERSEDED
+        elif decision.superseded:
+            displaced.append(decision.superseded)
+    events.supersede(session, displaced)
+    return dispositions
+
+
+def _answer(arrival: Arrival, new: Mapping[str, Arrival], dispositions: Mapping[str, Disposition]) -> Disposition:
+    """Say what became of a delivery: of an event that came twice in one batch, the first is the new one."""
+    if new.get(arrival.event.id) is arrival:
+        return dispositions[arrival.event.id]
+    return Disposition.DUPLICATE

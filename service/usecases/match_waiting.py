@@ -1,0 +1,39 @@
+"""Apply the events that waited for an appointment's id at Cobalt, or for its attempt, to become known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from service.events import event_from
+from service.states import Disposition
+from service.store import appointments, events
+from service.usecases.settling import settle
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy.orm import Session
+
+
+def match_waiting(session: Session, cobalt_id: str, *, now: datetime) -> int:
+    """Settle the appointment that has this id by the events that came too early for it.
+
+    Call it in the transaction that makes the id or the attempt known, which holds the lock on the id.
+
+    Returns:
+        How many events found their appointment.
+    """
+    waiting = events.find_waiting(session, cobalt_id)
+    row = appointments.lock_by_cobalt_ids(session, [cobalt_id]).get(cobalt_id)
+    if not waiting or row is None:
+        return 0
+    dispositions: dict[str, Disposition] = {}
+    for recorded in waiting:
+        event = event_from(recorded.payload, received_at=recorded.received_at)
+        decision = settle(row, event, now=now)
+        dispositions[event.id] = decision.disposition
+        if decision.superseded:
+            dispositions[decision.superseded] = Disposition.SUPERSEDED
+    appointments.write_outcomes(session, [row], now=now)
+    events.change_dispositions(session, dispositions, appointment_id=row.id)
+    return len(waiting)

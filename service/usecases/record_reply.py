@@ -1,0 +1,144 @@
+"""Record what Cobalt's reply, or its silence, made of a submission."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from service import cobalt
+from service.db import transaction
+from service.failures import Category
+from service.states import EVER, Status
+from service.store import appointments, events, submissions
+from service.usecases.match_waiting import match_waiting
+from service.usecases.settling import refuse
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+    from sqlalchemy.orm import Session
+
+    from service.models import Appointment
+    from service.store.submissions import Claim
+
+FIRST_BACK_OFF = timedelta(seconds=0.5)
+LONGEST_BACK_OFF = timedelta(minutes=1)
+UNAUTHORIZED_PAUSE = timedelta(minutes=1)
+"""A person has to mend the credentials; until then one call a minute is enough to notice that they did."""
+
+
+def record_reply(engine: Engine, claim: Claim, reply: cobalt.Reply, *, overdue_after: timedelta) -> str:
+    """Record the outcome of a claimed call, and apply the events that waited for it.
+
+    Returns:
+        What the submission is now, or ``stale`` if the row has moved on since the call was claimed.
+    """
+    now = datetime.now(UTC)
+    with transaction(engine) as session:
+        if isinstance(reply, cobalt.Accepted):
+            events.lock_cobalt_ids(session, [reply.cobalt_appointment_id])
+        row = appointments.lock_appointment(session, claim.appointment_id)
+        _write_down(session, claim, reply, now)
+        if row is None or (row.attempt, row.tries) != (claim.attempt, claim.tries):
+            return "stale"
+        if row.submission not in {"sending", "unconfirmed"}:
+            return "stale"
+        row.updated_at = now
+        row.version += 1
+        if isinstance(reply, cobalt.Accepted):
+            row.due_at = now + overdue_after
+        _apply(session, row, claim, reply, now)
+        row.lease_until = None
+        return row.submission
+
+
+def _apply(session: Session, row: Appointment, claim: Claim, reply: cobalt.Reply, now: datetime) -> None:
+    match reply:
+        case cobalt.Accepted():
+            _accept(session, row, claim, reply, now)
+        case cobalt.NeverLeft():
+            _requeue(row, reply.error, now + back_off(claim.tries))
+        case cobalt.Throttled():
+            _requeue(row, "HTTP 429", now + reply.retry_after + _jitter(FIRST_BACK_OFF))
+        case cobalt.Unauthorized():
+            _requeue(row, f"HTTP {reply.http_status}", now + UNAUTHORIZED_PAUSE)
+        case cobalt.Rejected():
+            _reject(session, row, claim, reply, now)
+        case cobalt.Unclear():
+            row.submission = "unconfirmed"
+            row.last_error = reply.error
+            row.due_at = now
+
+
+def _accept(session: Session, row: Appointment, claim: Claim, reply: cobalt.Accepted, now: datetime) -> None:
+    cobalt_id = reply.cobalt_appointment_id
+    if appointments.belongs_to_another(session, cobalt_id, row.id):
+        row.submission = "unconfirmed"
+        row.last_error = "Cobalt answered with the id of another appointment"
+        row.due_at = now
+        return
+    row.submission = "accepted"
+    row.cobalt_appointment_id = cobalt_id
+    row.cobalt_job_id = reply.job_id or row.cobalt_job_id
+    row.accepted_at = now
+    row.last_error = None
+    row.attempt_since = EVER if claim.operation == "create" else _began_at(claim, reply.replied_at, now)
+    session.flush()
+    match_waiting(session, cobalt_id, now=now)
+
+
+def _reject(session: Session, row: Appointment, claim: Claim, reply: cobalt.Rejected, now: datetime) -> None:
+    row.submission = "rejected"
+    row.last_error = f"HTTP {reply.http_status}"
+    if claim.operation == "correct":
+        row.attempt_since = _began_at(claim, reply.replied_at, now)
+    session.flush()
+    outcome = appointments.as_locked(row)
+    if outcome.standing.status is not Status.PROCESSING:
+        return
+    refuse(outcome, Category.REJECTED_BY_COBALT, reply.reason, occurred_at=reply.replied_at, now=now)
+    appointments.write_outcomes(session, [outcome], now=now)
+
+
+def _requeue(row: Appointment, error: str, due_at: datetime) -> None:
+    row.submission = "queued"
+    row.last_error = error
+    row.due_at = due_at
+
+
+def _began_at(claim: Claim, replied_at: datetime, now: datetime) -> datetime:
+    """Say when an attempt began, on Cobalt's clock: when our call set out, not when its reply came.
+
+    The robot may be done, and the event dated, before the reply is written. The header has whole seconds only.
+    """
+    return (replied_at - (now - claim.sent_at)).replace(microsecond=0)
+
+
+def back_off(tries: int) -> timedelta:
+    """Say how long to wait after this many calls that never left: doubling, with jitter, up to a minute."""
+    return _jitter(min(FIRST_BACK_OFF * 2 ** min(tries - 1, 10), LONGEST_BACK_OFF))
+
+
+def _jitter(duration: timedelta) -> timedelta:
+    return duration * random.uniform(0.5, 1.5)  # noqa: S311 (spreads load, guards nothing)
+
+
+def _write_down(session: Session, claim: Claim, reply: cobalt.Reply, now: datetime) -> None:
+    submissions.write_down(
+        session,
+        claim,
+        outcome=_OUTCOMES[type(reply)],
+        http_status=getattr(reply, "http_status", None),
+        error=getattr(reply, "error", None),
+        now=now,
+    )
+
+
+_OUTCOMES = {
+    cobalt.Accepted: "accepted",
+    cobalt.NeverLeft: "never_left",
+    cobalt.Throttled: "throttled",
+    cobalt.Unauthorized: "unauthorized",
+    cobalt.Rejected: "rejected",
+    cobalt.Unclear: "unclear",
+}

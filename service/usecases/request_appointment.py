@@ -1,0 +1,91 @@
+"""Take a request for an appointment: one committed row, which is also the outbox of its submission."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from service.db import transaction
+from service.errors import InvalidFieldsError
+from service.ids import new_id
+from service.models import Appointment
+from service.request_fields import read_start
+from service.states import EVER
+from service.usecases.accounts import account_names
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+    from sqlalchemy.orm import Session
+
+    from service.config import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppointmentRequest:
+    """What a caller asks for.
+
+    Args:
+        fields: Cobalt's create fields, validated, as the caller gave them.
+        account: Our name of the linked EHR account; may be left out where there is only one.
+        metadata: The caller's own, given back untouched.
+        request_id: Of the API call.
+    """
+
+    fields: dict[str, Any]
+    account: str | None
+    metadata: dict[str, Any]
+    request_id: str
+
+
+def request_appointment(engine: Engine, settings: Settings, wanted: AppointmentRequest) -> Appointment:
+    """Record a request; a worker submits it.
+
+    Raises:
+        InvalidFieldsError: There is no such account, or none was named and there are several.
+    """
+    with transaction(engine) as session:
+        appointment = new_appointment(session, settings, wanted)
+        session.add(appointment)
+    return appointment
+
+
+def new_appointment(session: Session, settings: Settings, wanted: AppointmentRequest) -> Appointment:
+    """Make the row, without writing it yet."""
+    now = datetime.now(UTC)
+    start = read_start(wanted.fields)
+    return Appointment(
+        id=new_id("appt"),
+        account=_account(session, settings, wanted.account),
+        status="processing",
+        attempt=1,
+        attempt_since=EVER,
+        version=1,
+        request=wanted.fields,
+        mrn=wanted.fields["mrn"],
+        provider=wanted.fields["provider"],
+        type=wanted.fields["type"],
+        starts_local=start.local,
+        starts_at=start.at,
+        details=wanted.metadata,
+        request_id=wanted.request_id,
+        submission="queued",
+        tries=0,
+        due_at=now,
+        failures=0,
+        discrepancies=[],
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def _account(session: Session, settings: Settings, name: str | None) -> str:
+    names = account_names(session, settings)
+    if name is None and len(names) == 1:
+        return names[0]
+    if not names:
+        raise InvalidFieldsError({"/account": "no account is set up; an operator adds one with `accounts add`"})
+    if name not in names:
+        wrong = "is not an account" if name is not None else "is required, there are several"
+        raise InvalidFieldsError({"/account": f"{wrong}; use one of: {', '.join(sorted(names))}"})
+    return name

@@ -1,0 +1,127 @@
+"""What an event makes of one locked appointment: the rule's decision, and the words that go with it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from service import states
+from service.events import Kind
+from service.request_fields import read_start
+from service.states import Decision, Ruling, Status, judge
+
+if TYPE_CHECKING:
+    from service.events import Confirmation, Event
+    from service.failures import Category
+    from service.store.appointments import Locked
+
+START_TOLERANCE = timedelta(minutes=1)
+"""EHRs keep appointments to the minute."""
+
+_STATUS = {Kind.CREATED: Status.CREATED, Kind.FAILED: Status.FAILED}
+
+
+def settle(row: Locked, event: Event, *, now: datetime) -> Decision:
+    """Apply an event that settles to the appointment that it names.
+
+    Args:
+        row: Changed in place; the caller writes it back.
+        event: One with a ``kind``, that was not applied to this row before.
+        now: On our clock.
+    """
+    if event.kind is None:
+        raise ValueError("this event settles nothing")
+    before = row.standing
+    decision = judge(before, _STATUS[event.kind], Ruling(event.occurred_at, event.id))
+    row.standing = decision.standing
+    if decision.standing.ruling != before.ruling:
+        row.settled_at = now
+        row.confirmation = row.failure_category = row.failure = None
+        row.discrepancies = discrepancies(row, event)
+        if event.confirmation:
+            row.confirmation = _confirmation(event)
+            row.starts_at = event.confirmation.starts_at or row.starts_at
+        if event.failure:
+            row.failure_category = event.failure.category.value
+            row.failure = failure_record(
+                event.failure.reason, event.occurred_at, details=event.failure.details, mrn=event.mrn
+            )
+    row.changed = row.changed or decision.standing != before
+    return decision
+
+
+def refuse(row: Locked, category: Category, reason: str, *, occurred_at: datetime, now: datetime) -> None:
+    """Fail an appointment by a decision of ours, for which there is no event.
+
+    Args:
+        row: Changed in place; the caller writes it back.
+        category: Why, as a stable code.
+        reason: Why, in words.
+        occurred_at: On Cobalt's clock, as near as we know it.
+        now: On our clock.
+    """
+    standing = states.refuse(row.standing, occurred_at)
+    if standing == row.standing:
+        return
+    row.standing = standing
+    row.settled_at = now
+    row.failure_category = category.value
+    row.failure = failure_record(reason, occurred_at)
+    row.changed = True
+
+
+def failure_record(
+    reason: str, occurred_at: datetime, *, details: dict[str, Any] | None = None, mrn: str | None = None
+) -> dict[str, Any]:
+    """Make what the column ``failure`` holds; ``mrn`` is kept only so that it can be masked in the texts."""
+    return {
+        "reason": reason,
+        "details": details or {},
+        "occurred_at": occurred_at.astimezone(UTC).isoformat(),
+        "mrn": mrn,
+    }
+
+
+def discrepancies(row: Locked, event: Event) -> list[str]:
+    """Name the fields in which an outcome differs from what was asked for: ``mrn``, ``start``."""
+    found = []
+    if event.mrn is not None and event.mrn.strip() != row.asked_mrn.strip():
+        found.append("mrn")
+    if event.confirmation and _starts_elsewhere(row, event):
+        found.append("start")
+    return found
+
+
+def _starts_elsewhere(row: Locked, event: Event) -> bool:
+    """Tell whether a confirmed start is not the one asked for; times that cannot be compared are not."""
+    confirmed = event.confirmation
+    if confirmed is None:
+        return False
+    if row.asked_datetime is not None and confirmed.starts_at is not None:
+        asked = read_start({"datetime": row.asked_datetime}).at
+        return asked is not None and abs(asked - confirmed.starts_at) > START_TOLERANCE
+    local = _on_the_wall(confirmed)
+    return row.asked_local is not None and local is not None and abs(row.asked_local - local) > START_TOLERANCE
+
+
+def _on_the_wall(confirmed: Confirmation) -> datetime | None:
+    try:
+        zone = ZoneInfo(confirmed.timezone or "")
+    except (ValueError, OSError):
+        return None
+    return confirmed.starts_at and confirmed.starts_at.astimezone(zone).replace(tzinfo=None)
+
+
+def _confirmation(event: Event) -> dict[str, Any]:
+    confirmed = event.confirmation
+    if confirmed is None:
+        raise ValueError("this event confirms nothing")
+    return {
+        "date_time": confirmed.date_time,
+        "timezone": confirmed.timezone,
+        "starts_at": confirmed.starts_at and confirmed.starts_at.isoformat(),
+        "provider_id": confirmed.provider_id,
+        "provider_name": confirmed.provider_name,
+        "secondary_provider_id": confirmed.secondary_provider_id,
+    }

@@ -1,0 +1,157 @@
+"""Submit due appointments to Cobalt: claim, call outside any transaction, record."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from service import cobalt, log
+from service.db import transaction
+from service.errors import AppointmentsError, DatabaseUnavailableError
+from service.request_fields import as_sent
+from service.store import submissions
+from service.usecases.accounts import get_credentials
+from service.usecases.record_reply import UNAUTHORIZED_PAUSE, record_reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Engine
+
+    from service.config import Settings
+    from service.store.submissions import Claim
+
+LEASE_MARGIN = timedelta(seconds=30)
+"""A call's time-out counts silences; this is for a reply that drips, and for recording it."""
+RECORD_AGAIN = 0.5
+"""Seconds between tries to record a reply while PostgreSQL is away: until then only we know it."""
+
+logger = log.get_logger(__name__)
+
+
+class Submitter:
+    """Keeps up to ``cobalt_concurrency`` calls in flight.
+
+    Args:
+        engine: Where the appointments are.
+        settings: For accounts, concurrency and the time-out.
+        client: The client to Cobalt.
+        on_done: Called, from another thread, after each call: there is room for the next.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        settings: Settings,
+        client: cobalt.Cobalt,
+        on_done: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._client = client
+        self._on_done = on_done
+        self._calls = ThreadPoolExecutor(settings.cobalt_concurrency, thread_name_prefix="submit")
+        self._free = threading.Semaphore(settings.cobalt_concurrency)
+        self._paused: dict[str, datetime] = {}  # each worker learns for itself; a restart forgets, and asks once
+
+    def run_once(self) -> dict[str, int]:
+        """Start as many due calls as there is room for; returns counts, without waiting for the calls."""
+        room = 0
+        while room < self._settings.cobalt_concurrency and self._free.acquire(blocking=False):
+            room += 1
+        started = 0
+        try:
+            for claim in self._claim(room) if room else []:
+                self._calls.submit(self._call, claim)
+                started += 1
+        finally:
+            for _ in range(room - started):
+                self._free.release()
+        return {"claimed": started}
+
+    def finish(self) -> None:
+        """Wait until the calls in flight are made and recorded; nothing can be started afterwards."""
+        self._calls.shutdown(wait=True)
+
+    def _claim(self, most: int) -> list[Claim]:
+        now = datetime.now(UTC)
+        self._paused = {account: until for account, until in self._paused.items() if until > now}
+        with transaction(self._engine) as session:
+            return submissions.claim(
+                session,
+                most=most,
+                paused=self._paused,
+                now=now,
+                lease_until=now + self._settings.cobalt_timeout + LEASE_MARGIN,
+            )
+
+    def _call(self, claim: Claim) -> None:
+        began = time.monotonic()
+        try:
+            with structlog.contextvars.bound_contextvars(
+                request_id=claim.request_id, appointment_id=claim.appointment_id, account=claim.account
+            ):
+                reply = self._ask_cobalt(claim)
+                self._pause_after(reply, claim.account)
+                submission = self._record(claim, reply)
+                logger.info(
+                    "submission answered",
+                    outcome=type(reply).__name__,
+                    submission=submission,
+                    operation=claim.operation,
+                    attempt=claim.attempt,
+                    tries=claim.tries,
+                    cobalt_appointment_id=getattr(reply, "cobalt_appointment_id", None),
+                    error=getattr(reply, "error", None),
+                    http_status=getattr(reply, "http_status", None),
+                    seconds=round(time.monotonic() - began, 3),
+                )
+        except Exception:
+            # The lease runs out and the row becomes unconfirmed: nothing is lost, nothing is sent again.
+            logger.exception("submission broke", appointment_id=claim.appointment_id)
+        finally:
+            self._free.release()
+            self._on_done()
+
+    def _ask_cobalt(self, claim: Claim) -> cobalt.Reply:
+        try:
+            with transaction(self._engine) as session:
+                credentials = get_credentials(session, self._settings, claim.account)
+        except AppointmentsError as error:
+            return cobalt.NeverLeft(type(error).__name__)
+        body = as_sent(claim.request, credentials.time_format, credentials.timezone)
+        if claim.cobalt_appointment_id:
+            return self._client.correct(credentials, claim.cobalt_appointment_id, body)
+        return self._client.create(credentials, body)
+
+    def _pause_after(self, reply: cobalt.Reply, account: str) -> None:
+        if isinstance(reply, cobalt.Unauthorized):
+            self._paused[account] = datetime.now(UTC) + UNAUTHORIZED_PAUSE
+            logger.error("account refused: check its access token", account=account, http_status=reply.http_status)
+        elif isinstance(reply, cobalt.Throttled):
+            self._paused[account] = datetime.now(UTC) + reply.retry_after
+            logger.warning("account slowed down", account=account, seconds=reply.retry_after.total_seconds())
+
+    def _record(self, claim: Claim, reply: cobalt.Reply) -> str:
+        give_up = time.monotonic() + (self._settings.cobalt_timeout + LEASE_MARGIN).total_seconds() * 4
+        while True:
+            try:
+                return record_reply(self._engine, claim, reply, overdue_after=self._settings.overdue_after)
+            except DatabaseUnavailableError:
+                if time.monotonic() > give_up:
+                    raise
+                time.sleep(RECORD_AGAIN)
+
+
+def expire_leases(engine: Engine) -> dict[str, int]:
+    """Notice calls whose worker was lost in the middle; returns counts."""
+    with transaction(engine) as session:
+        lost = submissions.expire_leases(session, now=datetime.now(UTC), error="the worker was lost during the call")
+    for appointment_id in lost:
+        logger.warning("submission unconfirmed: its worker was lost", appointment_id=appointment_id)
+    return {"expired": len(lost)}
