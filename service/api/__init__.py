@@ -1,0 +1,1 @@
+"""HTTP: a view parses, makes one call and renders."""

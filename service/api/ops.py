@@ -1,0 +1,36 @@
+"""For those who operate the service: is it alive, can it take webhooks, can it answer."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, current_app, jsonify
+from sqlalchemy import text
+
+from service.api.problems import problem
+from service.db import transaction
+from service.errors import DatabaseUnavailableError
+
+if TYPE_CHECKING:
+    from flask.typing import ResponseReturnValue
+
+blueprint = Blueprint("ops", __name__)
+
+
+@blueprint.get("/livez")
+def livez() -> ResponseReturnValue:
+    """Say that the process answers; restart it when it does not."""
+    return jsonify({"status": "ok"})
+
+
+@blueprint.get("/readyz/api")
+@blueprint.get("/readyz/webhooks", endpoint="readyz_webhooks")
+def readyz() -> ResponseReturnValue:
+    """Say whether PostgreSQL answers; send requests elsewhere while it does not."""
+    try:
+        with transaction(current_app.extensions["engine"]) as session:
+            session.execute(text("SELECT 1 FROM appointments LIMIT 1"))
+    except DatabaseUnavailableError:
+        return problem(HTTPStatus.SERVICE_UNAVAILABLE, "PostgreSQL does not answer.", headers={"Retry-After": "1"})
+    return jsonify({"status": "ok"})

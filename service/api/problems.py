@@ -1,0 +1,116 @@
+"""Errors as ``application/problem+json`` (RFC 9457), never with a value from the request in them."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from flask import json
+from werkzeug.exceptions import HTTPException
+
+from service import log
+from service.errors import (
+    AppointmentsError,
+    ConflictError,
+    DatabaseUnavailableError,
+    InvalidFieldsError,
+    NotFoundError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from flask import Flask, Response
+
+logger = log.get_logger(__name__)
+
+CONTENT_TYPE = "application/problem+json"
+_STATUS = {
+    NotFoundError: HTTPStatus.NOT_FOUND,
+    ConflictError: HTTPStatus.CONFLICT,
+    InvalidFieldsError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    DatabaseUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+_DETAIL = {
+    HTTPStatus.BAD_REQUEST: "The request cannot be read; the body must be one JSON document in UTF-8.",
+    HTTPStatus.NOT_FOUND: "There is nothing under this address.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "This address does not take this method; the header Allow says which it takes.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is larger than this address takes.",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body must be sent with Content-Type: application/json.",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "Some fields are missing or wrong; `errors` names each and the fix.",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "This is our fault; the request id leads to what happened.",
+}
+
+
+def problem(
+    status: int,
+    detail: str,
+    errors: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Make an error answer.
+
+    Args:
+        status: The HTTP status.
+        detail: What is wrong and how to mend it.
+        errors: JSON pointer to a field -> what is wrong with it.
+        headers: More headers.
+    """
+    body: dict[str, Any] = {
+        "type": f"urn:cobalt-appointments:problem:{HTTPStatus(status).phrase.lower().replace(' ', '-')}",
+        "title": HTTPStatus(status).phrase,
+        "status": int(status),
+        "detail": detail,
+    }
+    if errors:
+        body["errors"] = [{"pointer": pointer, "detail": what} for pointer, what in errors.items()]
+    response = json.jsonify(body)
+    response.status_code = status
+    response.content_type = CONTENT_TYPE
+    response.headers.update(headers or {})
+    return response
+
+
+def register(app: Flask) -> None:
+    """Answer every error of this application as a problem."""
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(AppointmentsError, _domain_error)
+    app.register_error_handler(Exception, _unforeseen)
+
+
+def _http_error(error: HTTPException) -> Response:
+    status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
+    given = getattr(error, "data", None) or {}  # what webargs found
+    errors = dict(_pointers(given.get("messages", {})))
+    headers = {
+        name: value for name, value in error.get_headers() if name.lower() not in {"content-type", "content-length"}
+    }
+    return problem(status, _DETAIL.get(HTTPStatus(status), HTTPStatus(status).description), errors, headers)
+
+
+def _domain_error(error: AppointmentsError) -> Response:
+    status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), None)
+    if status is None:
+        return _unforeseen(error)
+    if isinstance(error, InvalidFieldsError):
+        return problem(status, _DETAIL[status], error.errors)
+    headers = {"Retry-After": "1"} if status is HTTPStatus.SERVICE_UNAVAILABLE else None
+    return problem(status, str(error), headers=headers)
+
+
+def _unforeseen(error: Exception) -> Response:
+    logger.error("request broke", exc_info=error)
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, _DETAIL[HTTPStatus.INTERNAL_SERVER_ERROR])
+
+
+def _pointers(messages: Any, path: str = "") -> Iterator[tuple[str, str]]:  # noqa: ANN401 (webargs' own shape)
+    """Flatten webargs' nested messages to JSON pointers; for parameters, the part names the place."""
+    if isinstance(messages, dict):
+        for name, inner in messages.items():
+            # webargs names the place first: json, query, headers. A pointer into the body needs no place.
+            here = path if not path and name == "json" else f"{path}/{name}"
+            yield from _pointers(inner, "" if name == "_schema" else here)
+    elif isinstance(messages, list):
+        yield path, " ".join(str(message) for message in messages)
+    else:
+        yield path, str(messages)

@@ -1,0 +1,143 @@
+"""How rows look to a caller; patients' data is masked for callers without the scope ``phi``."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from service.failures import REMEDIES, Category
+from service.masking import mask_json, mask_mrn, mask_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from service.models import Appointment, Delivery, Event, Submission
+    from service.store.appointment_views import History
+
+ALWAYS_SHOWN = ("mrn", "location", "date", "time", "provider", "secondary_provider", "type", "note")
+FREE_TEXT = ("note", "reason")
+"""Fields of a request that may say anything about a patient: absent without ``phi``."""
+
+
+def appointment(row: Appointment, *, unmasked: bool, overdue_after: timedelta) -> dict[str, Any]:
+    """Show an appointment.
+
+    Args:
+        row: The row.
+        unmasked: Whether the caller sees patients' data.
+        overdue_after: How long a request may process before it is overdue.
+    """
+    mrns = _mrns(row)
+    return {
+        "object": "appointment",
+        "id": row.id,
+        "account": row.account,
+        "status": row.status,
+        "attempt": row.attempt,
+        "cobalt_appointment_id": row.cobalt_appointment_id,
+        "cobalt_job_id": row.cobalt_job_id,
+        "request": _request(row.request, unmasked=unmasked),
+        "submission": {
+            "state": row.submission,
+            "tries": row.tries,
+            "last_error": row.last_error,
+            "accepted_at": _time(row.accepted_at),
+        },
+        "confirmation": _confirmation(row.confirmation),
+        "failure": _failure(row, mrns, unmasked=unmasked),
+        "overdue": row.status == "processing" and datetime.now(UTC) - row.created_at > overdue_after,
+        "conflicts": row.failures if row.status == "created" else 0,
+        "discrepancies": row.discrepancies,
+        "metadata": row.details if unmasked else mask_json(row.details, mrns),
+        "created_at": _time(row.created_at),
+        "updated_at": _time(row.updated_at),
+        "settled_at": _time(row.settled_at),
+        "version": row.version,
+    }
+
+
+def timeline(history: History, *, unmasked: bool) -> list[dict[str, Any]]:
+    """Show everything that happened to an appointment, in order."""
+    row = history.appointment
+    events = {event.id: event for event in history.events}
+    entries = [
+        {"at": row.created_at, "kind": "requested", "source": "person", "attempt": 1, "details": {}},
+        *(_submission(one) for one in history.submissions),
+        *(_delivery(one, events[one.event_id], _mrns(row), unmasked=unmasked) for one in history.deliveries),
+    ]
+    entries.sort(key=lambda entry: entry["at"])
+    return [entry | {"at": _time(entry["at"])} for entry in entries]
+
+
+def _submission(one: Submission) -> dict[str, Any]:
+    return {
+        "at": one.began_at,
+        "kind": "submission",
+        "source": "worker",
+        "attempt": one.attempt,
+        "details": {
+            "operation": one.operation,
+            "try": one.try_,
+            "outcome": one.outcome,
+            "http_status": one.http_status,
+            "error": one.error,
+            "ended_at": _time(one.ended_at),
+        },
+    }
+
+
+def _delivery(one: Delivery, event: Event, mrns: Iterable[str], *, unmasked: bool) -> dict[str, Any]:
+    data = event.payload.get("data")
+    return {
+        "at": one.received_at,
+        "kind": "delivery" if one.disposition == "duplicate" else "event",
+        "source": one.source,
+        "event_id": event.id,
+        "disposition": one.disposition,
+        "details": {
+            "type": event.type,
+            "occurred_at": _time(event.occurred_at),
+            "disposition_now": event.disposition,
+            "data": data if unmasked else mask_json(data, mrns),
+        },
+    }
+
+
+def _request(request: dict[str, Any], *, unmasked: bool) -> dict[str, Any]:
+    shown = dict.fromkeys(ALWAYS_SHOWN) | request
+    if unmasked:
+        return shown
+    return {name: value for name, value in shown.items() if name not in FREE_TEXT} | {"mrn": mask_mrn(request["mrn"])}
+
+
+def _confirmation(kept: dict[str, Any] | None) -> dict[str, Any] | None:
+    if kept is None:
+        return None
+    starts_at = kept["starts_at"]
+    return kept | {"starts_at": starts_at and _time(datetime.fromisoformat(starts_at))}
+
+
+def _failure(row: Appointment, mrns: Iterable[str], *, unmasked: bool) -> dict[str, Any] | None:
+    kept = row.failure
+    if kept is None:
+        return None
+    category = Category(row.failure_category or Category.OTHER)
+    remedy = REMEDIES[category]
+    return {
+        "category": category.value,
+        "reason": kept["reason"] if unmasked else mask_text(kept["reason"], mrns),
+        "details": kept["details"] if unmasked else mask_json(kept["details"], mrns),
+        "occurred_at": _time(datetime.fromisoformat(kept["occurred_at"])),
+        "remedy": {"fields": list(remedy.fields), "action": remedy.action},
+    }
+
+
+def _mrns(row: Appointment) -> list[str]:
+    """Name every MRN that a text about this appointment may contain."""
+    other = (row.failure or {}).get("mrn")
+    return [row.mrn, other] if other else [row.mrn]
+
+
+def _time(value: datetime | None) -> str | None:
+    """Write a time as RFC 3339 in UTC."""
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z") if value else None

@@ -1,0 +1,209 @@
+"""What goes in and out over HTTP, as marshmallow schemas."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from marshmallow import RAISE, Schema, ValidationError, fields, pre_load, validate, validates_schema
+
+from service.failures import Category
+from service.request_fields import FIELDS, read_start
+from service.states import Status
+from service.store.appointment_views import SORTS
+
+LONGEST_FIELD = 500
+LONGEST_NOTE = 10_000
+LONGEST_METADATA = 16_384
+MOST_PER_PAGE = 200
+
+
+def storable(text: str) -> None:
+    """Refuse text that PostgreSQL cannot hold, or that cannot be sent on."""
+    if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
+        raise ValidationError("must not contain NUL or half of a surrogate pair")
+
+
+def _text(*, required: bool = False, longest: int = LONGEST_FIELD, description: str, example: str) -> fields.String:
+    return fields.String(
+        required=required,
+        allow_none=not required,
+        validate=[validate.Length(min=1, max=longest), storable],
+        metadata={"description": description, "example": example},
+    )
+
+
+class AppointmentIn(Schema):
+    """A request for an appointment: Cobalt's fields, passed on untouched, and two of ours."""
+
+    class Meta:
+        """A field that Cobalt does not document is more likely a slip than a wish."""
+
+        unknown = RAISE
+
+    mrn = _text(required=True, description="The patient's medical record number", example="123456789")
+    location = _text(required=True, description="The location's id at Cobalt", example="123456789")
+    date = _text(description="YYYY-MM-DD; goes with `time`", example="2025-01-01")
+    time = _text(description="`10:00` or `10:00 am`, on the clinic's clock; goes with `date`", example="10:00")
+    datetime = _text(
+        description="A start with offset, in place of `date` and `time`", example="2025-01-01T10:00:00-05:00"
+    )
+    provider = _text(required=True, description="The provider's id or name at Cobalt", example="Dr. Smith")
+    secondary_provider = _text(description="A second provider", example="Dr. Jones")
+    type = _text(required=True, description="The visit type", example="new_patient")
+    note = _text(longest=LONGEST_NOTE, description="A note for the appointment", example="Prefers mornings")
+    reason = _text(longest=LONGEST_NOTE, description="The reason for the visit", example="Check-up")
+    new_patient = fields.String(allow_none=True, validate=validate.OneOf(["true", "false"]))
+    prevent_double_booking = fields.String(allow_none=True, validate=validate.OneOf(["true", "false"]))
+    duration = fields.String(
+        allow_none=True,
+        validate=validate.Regexp(r"^[0-9]{1,4}\Z", error="Must be minutes as digits, like 30."),
+        metadata={"description": "Minutes, as digits", "example": "30"},
+    )
+    account = _text(description="The linked EHR account; needed where there are several", example="clinic_1")
+    metadata = fields.Dict(
+        keys=fields.String(validate=storable),
+        load_default=dict,
+        metadata={"description": "The caller's own; given back untouched", "example": {"order": "o-17"}},
+    )
+
+    @pre_load
+    def only_objects(self, data: Any, **_: Any) -> Any:  # noqa: ANN401
+        """Refuse a body that is not a JSON object."""
+        if not isinstance(data, dict):
+            raise ValidationError("The body must be a JSON object.")
+        return data
+
+    @validates_schema(skip_on_field_errors=True)
+    def start_is_plain(self, data: dict[str, Any], **_: Any) -> None:
+        """Check that the start is given once, and can be read."""
+        pair = {name for name in ("date", "time") if data.get(name) is not None}
+        if data.get("datetime") is not None:
+            if pair:
+                raise ValidationError("Give either `datetime` or `date` and `time`, not both.", "datetime")
+        elif pair != {"date", "time"}:
+            missing = "date" if "date" not in pair else "time"
+            raise ValidationError("Missing: give `date` and `time`, or `datetime`.", missing)
+        try:
+            read_start(data)
+        except ValueError as error:
+            field, fix = error.args
+            raise ValidationError(f"This {fix}.", field) from error
+
+    @validates_schema(skip_on_field_errors=True)
+    def metadata_is_small(self, data: dict[str, Any], **_: Any) -> None:
+        """Check what is the caller's own: it is kept, so it must be storable and small."""
+        text = json.dumps(data["metadata"], ensure_ascii=False)
+        if len(text) > LONGEST_METADATA:
+            raise ValidationError(f"Must be at most {LONGEST_METADATA} characters of JSON.", "metadata")
+        if "\\u0000" in text or "NaN" in text or "Infinity" in text:
+            raise ValidationError("Must not contain NUL, NaN or Infinity.", "metadata")
+
+    @staticmethod
+    def cobalt_fields(data: dict[str, Any]) -> dict[str, Any]:
+        """Pick Cobalt's fields from validated data, in Cobalt's order; those given as null are left out."""
+        return {name: data[name] for name in FIELDS if data.get(name) is not None}
+
+
+class ListQuery(Schema):
+    """The filters, order and page of a list of appointments."""
+
+    class Meta:
+        """A misspelt filter that filters nothing would be worse than an error."""
+
+        unknown = RAISE
+
+    status = fields.String(validate=validate.OneOf([status.value for status in Status]))
+    failure_category = fields.String(validate=validate.OneOf([category.value for category in Category]))
+    account = fields.String(validate=storable)
+    cobalt_appointment_id = fields.String(validate=storable)
+    limit = fields.Integer(load_default=50, validate=validate.Range(1, MOST_PER_PAGE))
+    cursor = fields.String(metadata={"description": "`next_cursor` of the page before"})
+    sort = fields.String(load_default="-created_at", validate=validate.OneOf(list(SORTS)))
+
+
+class SubmissionOut(Schema):
+    """How far the call to Cobalt has got."""
+
+    state = fields.String(required=True)
+    tries = fields.Integer(required=True)
+    last_error = fields.String(allow_none=True)
+    accepted_at = fields.String(allow_none=True)
+
+
+class ConfirmationOut(Schema):
+    """What Cobalt confirmed."""
+
+    date_time = fields.String(allow_none=True)
+    timezone = fields.String(allow_none=True)
+    starts_at = fields.String(allow_none=True)
+    provider_id = fields.String(allow_none=True)
+    provider_name = fields.String(allow_none=True)
+    secondary_provider_id = fields.String(allow_none=True)
+
+
+class RemedyOut(Schema):
+    """What a person can do about a failure."""
+
+    fields_ = fields.List(fields.String(), data_key="fields", attribute="fields")
+    action = fields.String()
+
+
+class FailureOut(Schema):
+    """Why it failed: a stable category beside Cobalt's own words."""
+
+    category = fields.String(required=True)
+    reason = fields.String(required=True)
+    details = fields.Dict(required=True)
+    occurred_at = fields.String(required=True)
+    remedy = fields.Nested(RemedyOut)
+
+
+class AppointmentOut(Schema):
+    """One request and what became of it."""
+
+    object = fields.String()
+    id = fields.String()
+    account = fields.String()
+    status = fields.String()
+    attempt = fields.Integer()
+    cobalt_appointment_id = fields.String(allow_none=True)
+    cobalt_job_id = fields.String(allow_none=True)
+    request = fields.Dict()
+    submission = fields.Nested(SubmissionOut)
+    confirmation = fields.Nested(ConfirmationOut, allow_none=True)
+    failure = fields.Nested(FailureOut, allow_none=True)
+    overdue = fields.Boolean()
+    conflicts = fields.Integer()
+    discrepancies = fields.List(fields.String())
+    metadata = fields.Dict()
+    created_at = fields.String()
+    updated_at = fields.String()
+    settled_at = fields.String(allow_none=True)
+    version = fields.Integer()
+
+
+class AppointmentListOut(Schema):
+    """One page of appointments."""
+
+    data = fields.List(fields.Nested(AppointmentOut))
+    next_cursor = fields.String(allow_none=True)
+
+
+class TimelineEntryOut(Schema):
+    """One thing that happened."""
+
+    at = fields.String(required=True)
+    kind = fields.String(required=True)
+    source = fields.String(required=True)
+    attempt = fields.Integer(allow_none=True)
+    disposition = fields.String(allow_none=True)
+    event_id = fields.String(allow_none=True)
+    details = fields.Dict()
+
+
+class TimelineOut(Schema):
+    """Everything that happened to an appointment, in order."""
+
+    appointment_id = fields.String()
+    data = fields.List(fields.Nested(TimelineEntryOut))

@@ -1,0 +1,52 @@
+"""The request id: taken from the caller or made, answered, logged, and kept with what the request causes."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+from flask import g, request
+
+from service import log
+from service.ids import new_id
+
+if TYPE_CHECKING:
+    from flask import Flask, Response
+
+logger = log.get_logger(__name__)
+
+_GOOD = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
+
+
+def register(app: Flask) -> None:
+    """Give every request of this application an id and a line in the log."""
+    app.before_request(_begin)
+    app.after_request(_end)
+
+
+def request_id() -> str:
+    """Say the id of the request under way."""
+    found: str = g.request_id
+    return found
+
+
+def _begin() -> None:
+    given = request.headers.get("X-Request-Id", "")
+    g.request_id = given if _GOOD.fullmatch(given) else new_id("req")
+    g.began = time.monotonic()
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=g.request_id)
+
+
+def _end(response: Response) -> Response:
+    response.headers["X-Request-Id"] = g.request_id
+    logger.info(
+        "request",
+        method=request.method,
+        route=request.url_rule.rule if request.url_rule else None,  # the path itself may hold anything
+        http_status=response.status_code,
+        seconds=round(time.monotonic() - g.began, 4),
+    )
+    return response

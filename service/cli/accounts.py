@@ -1,0 +1,70 @@
+"""Commands for linked EHR accounts."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from service.cli.context import open_engine
+from service.config import TIME_FORMATS, Settings
+from service.db import transaction
+from service.store import accounts as store
+from service.usecases.accounts import add_account
+
+
+@click.group()
+def accounts() -> None:
+    """Link EHR accounts."""
+
+
+@accounts.command()
+@click.argument("name")
+@click.option("--reference", help="Cobalt's access_token_reference_id; the name, when it is not given.")
+@click.option("--access-token", prompt=True, hide_input=True, help="Asked for when it is not given.")
+@click.option("--time-format", type=click.Choice(TIME_FORMATS), default="as_given", show_default=True)
+@click.option("--timezone", help="IANA zone of the clinics; needed for the time format `datetime`.")
+def add(name: str, reference: str | None, access_token: str, time_format: str, timezone: str | None) -> None:
+    """Store an account; its access token is encrypted with the first of ENCRYPTION_KEYS."""
+    if time_format == "datetime" and not timezone:
+        raise click.UsageError("--timezone is needed with --time-format datetime")
+    settings = Settings.from_env()
+    with transaction(open_engine(settings)) as session:
+        add_account(
+            session,
+            settings,
+            name=name,
+            reference=reference or name,
+            access_token=access_token,
+            time_format=time_format,
+            timezone=timezone,
+        )
+
+
+@accounts.command("list")
+def list_accounts() -> None:
+    """List the accounts, without their tokens."""
+    settings = Settings.from_env()
+    table = Table("name", "reference", "time format", "time zone", "kept in")
+    if settings.cobalt_account:
+        own = settings.cobalt_account
+        table.add_row(own, own, settings.cobalt_time_format, settings.cobalt_timezone or "", "the environment")
+    with transaction(open_engine(settings)) as session:
+        for account in store.list_accounts(session):
+            table.add_row(account.name, account.reference, account.time_format, account.timezone or "", "the table")
+    Console().print(table)
+
+
+@accounts.command()
+@click.argument("name")
+def remove(name: str) -> None:
+    """Forget an account and its token; its appointments stay."""
+    with transaction(open_engine()) as session:
+        removed = store.delete_account(session, name)
+    if not removed:
+        sys.exit(f"there is no stored account {name!r}")
+
+
+COMMANDS = (accounts,)

@@ -1,0 +1,81 @@
+"""Commands for API keys."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import click
+from cryptography.fernet import Fernet
+from rich.console import Console
+from rich.table import Table
+
+from service.cli.context import Duration, open_engine
+from service.db import transaction
+from service.store import api_keys
+from service.usecases.api_keys import SCOPES, create_key
+
+if TYPE_CHECKING:
+    from service.models import ApiKey
+
+
+@click.group()
+def keys() -> None:
+    """Give out and revoke API keys."""
+
+
+@keys.command()
+@click.option("--name", required=True, help="Whose key it is.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    required=True,
+    type=click.Choice(SCOPES),
+    help="May be given several times.",
+)
+@click.option("--expires-in", type=Duration(), help="Like 90d, 12h, 30m or 2w; without it the key does not expire.")
+def create(name: str, scopes: tuple[str, ...], expires_in: timedelta | None) -> None:
+    """Make a key and print it alone on standard output: this is the only time it can be seen."""
+    click.echo(create_key(open_engine(), name=name, scopes=scopes, expires_in=expires_in))
+
+
+@keys.command("list")
+def list_keys() -> None:
+    """List the keys: never the keys themselves."""
+    table = Table("id", "name", "scopes", "state", "created", "expires", "last used")
+    with transaction(open_engine()) as session:
+        for key in api_keys.list_keys(session):
+            times = (key.created_at, key.expires_at, key.last_used_at)
+            table.add_row(key.id, key.name, " ".join(key.scopes), _state(key), *(_short(time) for time in times))
+    Console().print(table)
+
+
+@keys.command()
+@click.argument("key_id")
+def revoke(key_id: str) -> None:
+    """Revoke a key for good, from its next use on."""
+    with transaction(open_engine()) as session:
+        revoked = api_keys.revoke(session, key_id, now=datetime.now(UTC))
+    if not revoked:
+        sys.exit(f"there is no key {key_id} that could be revoked; `keys list` shows all")
+
+
+@keys.command()
+def encryption() -> None:
+    """Print a new key for ENCRYPTION_KEYS."""
+    click.echo(Fernet.generate_key().decode())
+
+
+def _state(key: ApiKey) -> str:
+    if key.revoked_at:
+        return "revoked"
+    return "expired" if key.expires_at and key.expires_at <= datetime.now(UTC) else "valid"
+
+
+def _short(time: datetime | None) -> str:
+    return time.astimezone(UTC).strftime("%Y-%m-%d %H:%MZ") if time else "never"
+
+
+COMMANDS = (keys,)
