@@ -1,0 +1,5 @@
+"""`python -m service.sandbox`."""
+
+from service.sandbox.cli import main
+
+main()

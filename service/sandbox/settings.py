@@ -1,0 +1,36 @@
+"""How one sandbox is set up: who may call it and which of Cobalt's documented shapes it speaks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+REPLY_SHAPES = ("seed", "message-beside", "top-level", "under-data")
+WEBHOOK_SHAPES = ("seed", "later")
+EVENT_CLOCKS = ("seconds", "milliseconds")
+
+TIMEZONE = ZoneInfo("America/New_York")  # the clinic's, as in the seed's example
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """One sandbox.
+
+    Attributes:
+        accounts: access token -> access_token_reference_id.
+        reply_shape: how a create is answered, one of `REPLY_SHAPES`.
+        webhook_shape: `seed`, or `later` with job ids, reasons and UTC times.
+        event_clock: the resolution of an event's `created`.
+        strict_time: a separate time must be `h:mm am/pm`, as later documentation has it.
+        webhook_urls: registered from the start.
+        webhook_secret: signs every webhook until it is rotated.
+    """
+
+    client_id: str
+    client_secret: str
+    accounts: Mapping[str, str]
+    reply_shape: str = "seed"
+    webhook_shape: str = "seed"
+    event_clock: str = "seconds"
+    strict_time: bool = False
+    webhook_urls: tuple[str, ...] = ()
+    webhook_secret: str
