@@ -1,0 +1,383 @@
+"""Owns the reading of Cobalt's event envelope: from bytes that Cobalt signed to our words."""
+
+import codecs
+import json
+import math
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from service.failures import Category, classify
+
+
+class Unreadable(Exception):  # noqa: N818 - it is what the quarantine calls such bytes
+    """The bytes are not an event. `reason` says why and holds no value from the body."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Kind(StrEnum):
+    """The two event types that settle a request [S]. Cobalt sends others to the same URL [P]."""
+
+    CREATED = "appointment.created"
+    FAILED = "appointment.failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """What Cobalt booked.
+
+    `date_time` is Cobalt's text as it came: local without offset [S], or with `Z` or an offset [P].
+    `timezone` is an IANA name. `starts_at` is the same instant in UTC, or None when the two do not name one.
+    """
+
+    date_time: str
+    timezone: str | None
+    starts_at: datetime | None
+    provider_id: str | None
+    provider_name: str | None
+    secondary_provider_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why Cobalt could not book: `reason` in Cobalt's words, `details` the other fields of `data`."""
+
+    category: Category
+    reason: str
+    details: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event in our words.
+
+    `kind` is None for a type that settles nothing. `occurred_at` is the envelope's `created` in UTC, or the
+    time of receipt where there is no plausible one. `payload` is the whole body with unknown fields, storable
+    as PostgreSQL's jsonb; `raw` is the exact bytes, only where the payload could not keep all they said.
+    """
+
+    id: str
+    type: str
+    kind: Kind | None
+    occurred_at: datetime
+    account_reference: str | None
+    cobalt_appointment_id: str | None
+    cobalt_job_id: str | None
+    mrn: str | None
+    confirmation: Confirmation | None
+    failure: Failure | None
+    payload: dict[str, Any]
+    raw: bytes | None
+
+
+def read_event(raw: bytes, *, received_at: datetime) -> Event:
+    """Read the body of a webhook, in either documented shape ([S]; [P] adds `job_id`).
+
+    `received_at` (aware, UTC) stands in for a missing or implausible `created`.
+
+    Raises:
+        Unreadable: not a JSON object in UTF-8, no `id` or `type`, or a settling type without its appointment.
+    """
+    payload, faithful = _parse(raw)
+    return _event(payload, raw=None if faithful else raw, received_at=received_at)
+
+
+def event_from(payload: dict[str, Any], *, received_at: datetime) -> Event:
+    """Read an event that was fetched with `GET /webhook-events`; the type may stand in `event_type` [P].
+
+    It is written as JSON and read like a webhook, so that one reader decides about all. `raw`, where needed,
+    is that JSON.
+
+    Raises:
+        Unreadable: as `read_event`, or the payload is not JSON.
+    """
+    try:
+        raw = json.dumps(payload).encode()
+    except (TypeError, ValueError, RecursionError):
+        raise Unreadable("not JSON values") from None
+    return read_event(raw, received_at=received_at)
+
+
+_DEEPEST = 100  # Cobalt's own events nest to 4; a recursive reader further on must not run out of stack
+_LONGEST_INTEGER = 640  # digits: the lowest limit that Python can be set to for text to int and back
+_TOO_DEEP = f"nested deeper than {_DEEPEST}"
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # jsonb has no NUL, UTF-8 no lone surrogate
+
+
+class _Reading:
+    """The hooks of one parse. `faithful` tells whether the values hold all that the text said."""
+
+    def __init__(self) -> None:
+        self.faithful = True
+
+    def fields(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        """Take the last of duplicate keys, as JavaScript does."""
+        fields = dict(pairs)
+        if len(fields) != len(pairs):
+            self.faithful = False
+        return fields
+
+    def integer(self, text: str) -> int | str:
+        """Leave an integer that Python may refuse as its text."""
+        if len(text) <= _LONGEST_INTEGER:
+            return int(text)
+        self.faithful = False
+        return text
+
+    def number(self, text: str) -> float | str:
+        """Leave a number beyond a float's range as its text."""
+        number = float(text)
+        try:
+            exact = Decimal(text) == Decimal(repr(number))
+        except InvalidOperation:  # an exponent beyond even Decimal's
+            exact = False
+        if not exact:
+            self.faithful = False
+        return number if math.isfinite(number) else text
+
+    @staticmethod
+    def constant(_name: str) -> None:
+        """Refuse what Python reads as a number and JSON does not know."""
+        raise Unreadable("not JSON: NaN or Infinity")
+
+
+def _parse(raw: bytes) -> tuple[dict[str, Any], bool]:
+    """Return the body as storable JSON, and whether nothing of it was lost on the way."""
+    text = _decode(raw)
+    reading = _Reading()
+    try:
+        body = json.loads(
+            text,
+            object_pairs_hook=reading.fields,
+            parse_int=reading.integer,
+            parse_float=reading.number,
+            parse_constant=reading.constant,
+        )
+    except json.JSONDecodeError as error:
+        raise Unreadable(f"not JSON at character {error.pos}") from None
+    except RecursionError:
+        raise Unreadable(_TOO_DEEP) from None
+    if not isinstance(body, dict):
+        raise Unreadable("not a JSON object")
+    # Only an escape can bring in a character that cannot be stored, and most bodies have none.
+    if "\\u" not in text and text.count("{") + text.count("[") <= _DEEPEST:
+        return body, reading.faithful
+    storable = _storable_fields(body, _DEEPEST)
+    return storable, reading.faithful and storable == body
+
+
+def _decode(raw: bytes) -> str:
+    try:
+        text = raw.removeprefix(codecs.BOM_UTF8).decode()
+    except UnicodeDecodeError as error:
+        raise Unreadable(f"not UTF-8 at byte {error.start}") from None
+    if not text.strip():
+        raise Unreadable("empty")
+    return text
+
+
+def _storable_fields(fields: dict[str, Any], depth: int) -> dict[str, Any]:
+    return {_storable_text(key): _storable(value, depth - 1) for key, value in fields.items()}
+
+
+def _storable(value: object, depth: int) -> object:
+    if isinstance(value, str):
+        return _storable_text(value)
+    if not isinstance(value, dict | list):
+        return value
+    if depth == 0:
+        raise Unreadable(_TOO_DEEP)
+    if isinstance(value, list):
+        return [_storable(item, depth - 1) for item in value]
+    return _storable_fields(value, depth)
+
+
+def _storable_text(text: str) -> str:
+    return _UNSTORABLE.sub("\ufffd", text)
+
+
+def _event(payload: dict[str, Any], *, raw: bytes | None, received_at: datetime) -> Event:
+    event_type = _id(payload, "type") or _id(payload, "event_type")
+    event_id = _id(payload, "id")
+    if event_id is None:
+        raise Unreadable("id is missing")
+    if event_type is None:
+        raise Unreadable("type is missing")
+    kind = _KINDS.get(event_type)
+    data = payload.get("data")
+    if not isinstance(data, dict):
+        if kind:
+            raise Unreadable("data is missing" if data is None else "data is not an object")
+        data = {}
+    appointment_id = _id(data, "appointment_id", within="data.")
+    if kind and appointment_id is None:
+        raise Unreadable("data.appointment_id is missing")
+    return Event(
+        id=event_id,
+        type=event_type,
+        kind=kind,
+        occurred_at=_occurred_at(payload.get("created")) or received_at,
+        account_reference=_id(payload, "access_token_reference_id"),
+        cobalt_appointment_id=appointment_id,
+        cobalt_job_id=_id(payload, "job_id") or _id(data, "job_id", within="data."),
+        mrn=_id(data, "mrn", within="data."),
+        confirmation=_confirmation(data) if kind is Kind.CREATED else None,
+        failure=_failure(data) if kind is Kind.FAILED else None,
+        payload=payload,
+        raw=raw,
+    )
+
+
+_KINDS = {kind.value: kind for kind in Kind}
+
+
+def _confirmation(data: dict[str, Any]) -> Confirmation:
+    date_time = _text(data.get("date_time"))
+    zone_name = _text(data.get("timezone")).strip() or None
+    return Confirmation(
+        date_time=date_time,
+        timezone=zone_name,
+        starts_at=_starts_at(date_time, zone_name),
+        provider_id=_id(data, "provider_id", within="data."),
+        provider_name=_text(data.get("provider_name")).strip() or None,
+        secondary_provider_id=_id(data, "secondary_provider_id", within="data."),
+    )
+
+
+_NOT_DETAILS = {"appointment_id", "mrn", "failure_reason"}
+
+
+def _failure(data: dict[str, Any]) -> Failure:
+    reason = _text(data.get("failure_reason"))
+    details = {key: value for key, value in data.items() if key not in _NOT_DETAILS}
+    return Failure(category=classify(reason, details), reason=reason, details=details)
+
+
+_LONGEST_ID = 200  # Cobalt's are below 40; an index entry must stay below a third of PostgreSQL's 8 kB page
+
+
+def _id(fields: dict[str, Any], name: str, *, within: str = "") -> str | None:
+    """Return an id as text: trimmed, a number written as JavaScript would; None for blank or other types."""
+    value = fields.get(name)
+    if isinstance(value, str):
+        text = value.strip()
+    elif isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    elif isinstance(value, float) and value.is_integer():
+        text = str(int(value))
+    else:
+        text = str(value)
+    if len(text) > _LONGEST_ID:
+        raise Unreadable(f"{within}{name} is longer than {_LONGEST_ID} characters")
+    return text or None
+
+
+def _text(value: object) -> str:
+    """Return a text as it is, nothing as an empty text, anything else as JSON."""
+    if isinstance(value, str):
+        return value
+    return "" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+_STAMP = re.compile(
+    r"(\d{4})-(\d\d?)-(\d\d?)[Tt\s]\s{0,3}"
+    r"(\d\d?):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?\s{0,3}"
+    r"(?:([AaPp])\.?[Mm]\.?)?\s{0,3}"
+    r"(?:([Zz]|UTC|GMT)|([+-]\d\d)(?::?(\d\d))?)?",
+    re.ASCII,
+)
+_EPOCH = re.compile(r"\d{9,13}(?:\.\d+)?", re.ASCII)
+# A `created` outside these years is a clock that was not set, or not a time: 2000 and 2100 in epoch seconds.
+_FIRST_YEAR, _LAST_YEAR = 2000, 2099
+_FIRST_SECOND, _LAST_SECOND = 946_684_800, 4_102_444_800
+
+
+def _stamp(text: str) -> datetime | None:
+    """Return a date with a time of day, aware if the text has an offset, else naive; None for other texts."""
+    match = _STAMP.fullmatch(text.strip())
+    if match is None:
+        return None
+    year, month, day, hour, minute, second, fraction, half, utc, off_hours, off_minutes = match.groups()
+    zone: timezone | None = UTC if utc else None
+    try:
+        if off_hours:
+            minutes = int(off_hours[0] + (off_minutes or "0"))  # -05:30 is five and a half hours behind
+            zone = timezone(timedelta(hours=int(off_hours), minutes=minutes))
+        return datetime(
+            int(year),
+            int(month),
+            int(day),
+            _hour(int(hour), half),
+            int(minute),
+            int(second or 0),
+            int(fraction[:6].ljust(6, "0")) if fraction else 0,
+            zone,
+        )
+    except ValueError:
+        return None
+
+
+def _hour(hour: int, half: str | None) -> int:
+    """Return the hour of the day; `half` is the a or p of a 12-hour clock."""
+    if half is None:
+        return hour
+    if not 1 <= hour <= 12:  # noqa: PLR2004 - the clock's face
+        raise ValueError("not an hour of a 12-hour clock")
+    return hour % 12 + (12 if half in "Pp" else 0)
+
+
+def _occurred_at(created: object) -> datetime | None:
+    """Read `created`: ISO 8601 with Z [S]; also other offsets, none (UTC), epoch seconds or milliseconds."""
+    if isinstance(created, str):
+        moment = _stamp(created)
+        if moment is None:
+            text = created.strip()
+            return _from_epoch(float(text)) if _EPOCH.fullmatch(text) else None
+        if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+            return None
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return _from_epoch(created) if isinstance(created, int | float) else None
+
+
+def _from_epoch(number: float) -> datetime | None:
+    if _FIRST_SECOND <= number < _LAST_SECOND:
+        return datetime.fromtimestamp(number, UTC)
+    if _FIRST_SECOND * 1000 <= number < _LAST_SECOND * 1000:
+        return datetime.fromtimestamp(number / 1000, UTC)
+    return None
+
+
+def _starts_at(date_time: str, zone_name: str | None) -> datetime | None:
+    """Return the instant in UTC. An offset in the text wins over the zone.
+
+    Where clocks go back and an hour comes twice, it is the first; where they go forward and it never comes,
+    it is read as if they had not gone yet (fold 0): 02:30 on that day in New York is 07:30 UTC.
+    """
+    moment = _stamp(date_time)
+    if moment is None:
+        return None
+    if moment.tzinfo is None:
+        zone = _zone(zone_name) if zone_name else None
+        if zone is None:
+            return None
+        moment = moment.replace(tzinfo=zone)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:  # in the first or last hours that datetime knows
+        return None
+
+
+@lru_cache(maxsize=512)  # some 400 zones are in use; unknown names are kept too
+def _zone(name: str) -> ZoneInfo | None:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # unknown; not a name; a folder such as America
+        return None
