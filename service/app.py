@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from flask import Flask, request
@@ -11,19 +11,25 @@ from werkzeug.exceptions import UnsupportedMediaType
 
 from service import log
 from service.api import appointments, ops, problems, tracing, webhooks
+from service.batches import Batches
+from service.circuit import Circuit
 from service.db import make_engine
-from service.intake import Intake
-from service.usecases.take_webhook import MARGIN, WebhookTaker
+from service.spool import Spool, Spooled
+from service.usecases.apply_events import apply
+from service.usecases.drain_spool import Drainer
+from service.usecases.take_webhook import WebhookTaker
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from service.config import Settings
 
-INTAKE_CONNECTIONS = 2
-"""One for the writer, one for the quarantine."""
+DOOR_CONNECTIONS = 2
+"""One for the writer of webhooks, one for the drainer of the spool."""
 
 
 def create_app(settings: Settings) -> Flask:
-    """Make the WSGI application."""
+    """Make the WSGI application. Whoever serves it starts ``app.extensions["drainer"]`` in each process."""
     log.configure(settings.log_level)
     app = Flask("service", static_folder=None)
     app.config.update(
@@ -34,20 +40,37 @@ def create_app(settings: Settings) -> Flask:
         PROPAGATE_EXCEPTIONS=False,
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask types the provider by its base class
-    budget = settings.webhook_budget - timedelta(seconds=MARGIN)
     engine = make_engine(
         settings.database_url,
         pool=settings.database_pool,
         statement_timeout=settings.statement_timeout,
         lock_timeout=settings.statement_timeout / 2,
     )
-    intake_engine = make_engine(
-        settings.database_url, pool=INTAKE_CONNECTIONS, statement_timeout=budget, lock_timeout=budget / 2
+    door_engine = make_engine(
+        settings.database_url,
+        pool=DOOR_CONNECTIONS,
+        statement_timeout=settings.webhook_budget,
+        lock_timeout=settings.webhook_budget / 2,
     )
-    intake = Intake(intake_engine, batch=settings.intake_batch, queue_length=settings.intake_queue)
+    spool = Spool(settings.spool_dir, max_bytes=settings.spool_max_bytes)
+    circuit = Circuit()
     app.extensions["settings"] = settings
     app.extensions["engine"] = engine
-    app.extensions["webhooks"] = WebhookTaker(intake_engine, intake, settings)
+    app.extensions["spool"] = spool
+    app.extensions["drainer"] = Drainer(door_engine, spool, circuit)
+    app.extensions["webhooks"] = WebhookTaker(
+        Batches(
+            partial(apply, door_engine), most=settings.intake_batch, queue_length=settings.intake_queue, name="door"
+        ),
+        Batches(
+            partial(_put_on_disk, spool),
+            most=settings.intake_batch,
+            queue_length=settings.intake_queue,
+            name="spool",
+        ),
+        circuit,
+        settings,
+    )
     problems.register(app)
     tracing.register(app)
     app.before_request(_only_json)
@@ -57,6 +80,11 @@ def create_app(settings: Settings) -> Flask:
     api.register_blueprint(appointments.blueprint)
     problems.register(app)  # after flask-smorest, whose own error handler answers in another shape
     return app
+
+
+def _put_on_disk(spool: Spool, bodies: Sequence[Spooled]) -> list[None]:
+    spool.put(bodies)
+    return [None] * len(bodies)
 
 
 def _only_json() -> None:

@@ -26,6 +26,10 @@ TOO_MANY = timedelta(minutes=10)
 """The longest ``Retry-After`` that is believed."""
 SHOWN = 500
 """How much of an error message of Cobalt's is kept, in characters."""
+LONGEST_ID = 200
+"""Characters; Cobalt's ids are below 40. A longer one is no id that an event could name."""
+PLAUSIBLE_YEARS = range(2000, 2100)
+"""A clock outside of these was not set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +122,16 @@ class Registered:
 
 Reply = Accepted | NeverLeft | Throttled | Unauthorized | Rejected | Unclear
 
-# What httpx raises before the first byte of the request is on the wire.
-_NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+# What httpx raises before the first byte of the request is on the wire. The last two are a token that no header
+# can hold: a person has to mend it, and nothing of the account is lost meanwhile.
+_NEVER_LEFT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.UnsupportedProtocol,
+    httpx.LocalProtocolError,
+    UnicodeEncodeError,
+)
 
 
 class Cobalt:
@@ -245,8 +257,9 @@ def _find(reply: Mapping[str, Any], name: str) -> str | None:
     inner = reply.get("data")
     for place in (reply, inner if isinstance(inner, dict) else {}):
         value = place.get(name)
-        if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip():
-            return str(value).strip()
+        text = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
+        if text and len(text) <= LONGEST_ID and text.isprintable():
+            return text
     return None
 
 
@@ -266,17 +279,28 @@ def _message(response: httpx.Response) -> str:
 
 def _date(response: httpx.Response) -> datetime:
     """Read Cobalt's clock; ours stands in where the header is missing or broken."""
+    return _read_date(response.headers.get("Date", "")) or datetime.now(UTC)
+
+
+def _read_date(text: str) -> datetime | None:
     try:
-        return parsedate_to_datetime(response.headers["Date"]).astimezone(UTC)
-    except (KeyError, ValueError):
-        return datetime.now(UTC)
+        date = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if date.year not in PLAUSIBLE_YEARS:
+        return None
+    return date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC)
 
 
 def _retry_after(response: httpx.Response) -> timedelta:
+    """Read ``Retry-After`` in either of its forms, seconds or a date."""
+    text = response.headers.get("Retry-After", "")
+    date = _read_date(text)
     try:
-        return min(timedelta(seconds=max(0, int(response.headers["Retry-After"]))), TOO_MANY)
-    except (KeyError, ValueError, OverflowError):
+        wait = date - _date(response) if date else timedelta(seconds=min(int(text), TOO_MANY.total_seconds()))
+    except ValueError:
         return timedelta(seconds=1)
+    return max(timedelta(0), min(wait, TOO_MANY))
 
 
 def _name(error: Exception) -> str:

@@ -159,6 +159,9 @@ class Settings:
         secret=True,
     )
     spool_dir: Path = _setting("where events wait while PostgreSQL is away; must last", _spool_dir)
+    spool_max_bytes: int = _setting(
+        "how large the spool may grow; a million events take about 700 MB", _integer(1_073_741_824, 65_536, 2**40)
+    )
     webhook_budget: timedelta = _setting(
         "seconds in which a webhook is answered; Cobalt's retry waits 2 s", _seconds(2, 0.2, 4.5)
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 from alembic import command
@@ -13,6 +13,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
 from sqlalchemy import create_engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -25,12 +26,30 @@ from service.models import Base
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import timedelta
-    from typing import Any
 
+    from psycopg.abc import PQGen
     from sqlalchemy import Engine
+
+RV = TypeVar("RV")
 
 CONNECT_TIMEOUT = 2
 """Seconds. The shortest that libpq honours; whoever has less time waits beside the connection, not for it."""
+
+
+class BoundedConnection(psycopg.Connection[Any]):
+    """A connection that gives up on a server which stays silent, frozen or cut off, and closes itself."""
+
+    longest = 30.0
+    """Seconds that one exchange with the server may take."""
+
+    def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
+        """Wait for the server, but not for ever."""
+        try:
+            return super().wait(gen, interval, self.longest if timeout is None else timeout)
+        except psycopg.OperationalError:
+            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+                self.pgconn.finish()  # the answer may still come: nobody may take it for the next one's
+            raise
 
 
 def make_engine(url: str, *, pool: int, statement_timeout: timedelta, lock_timeout: timedelta) -> Engine:
@@ -51,8 +70,11 @@ def make_engine(url: str, *, pool: int, statement_timeout: timedelta, lock_timeo
     given = conninfo_to_dict(url).get("options")
     server_options = " ".join([str(given or ""), *(f"-c {name}={value}" for name, value in options.items())])
 
+    # The server ends what takes too long; this is for a server that does not even do that any more.
+    longest = statement_timeout.total_seconds() * 1.1 + 0.1
+
     def connect() -> psycopg.Connection[Any]:
-        return psycopg.connect(
+        connection = BoundedConnection.connect(
             url,
             connect_timeout=CONNECT_TIMEOUT,
             application_name="cobalt-appointments",
@@ -63,6 +85,8 @@ def make_engine(url: str, *, pool: int, statement_timeout: timedelta, lock_timeo
             keepalives_count=2,
             tcp_user_timeout=10_000,
         )
+        connection.longest = longest
+        return connection
 
     return create_engine(
         "postgresql+psycopg://",

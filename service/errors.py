@@ -33,9 +33,17 @@ class InvalidFieldsError(AppointmentsError):
         self.errors = errors
 
 
-class IntakeFullError(AppointmentsError):
-    """More events wait for a transaction than may; the sender should come back in a second."""
+class BatchesFullError(AppointmentsError):
+    """More waits to be written than may; the sender should come back in a second."""
+
+
+class TooSlowError(AppointmentsError):
+    """What was to be written was not in time; it may still be."""
 
 
 class CobaltError(AppointmentsError):
     """Cobalt did not answer, or not as documented, a call that is safe to repeat."""
+
+
+class SpoolUnavailableError(AppointmentsError):
+    """The local disk does not take events: full, read-only or broken."""

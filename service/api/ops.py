@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from service.api.problems import problem
 from service.db import transaction
-from service.errors import DatabaseUnavailableError
+from service.errors import DatabaseUnavailableError, SpoolUnavailableError
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -25,12 +25,21 @@ def livez() -> ResponseReturnValue:
 
 
 @blueprint.get("/readyz/api")
-@blueprint.get("/readyz/webhooks", endpoint="readyz_webhooks")
-def readyz() -> ResponseReturnValue:
+def readyz_api() -> ResponseReturnValue:
     """Say whether PostgreSQL answers; send requests elsewhere while it does not."""
     try:
         with transaction(current_app.extensions["engine"]) as session:
             session.execute(text("SELECT 1 FROM appointments LIMIT 1"))
     except DatabaseUnavailableError:
         return problem(HTTPStatus.SERVICE_UNAVAILABLE, "PostgreSQL does not answer.", headers={"Retry-After": "1"})
+    return jsonify({"status": "ok"})
+
+
+@blueprint.get("/readyz/webhooks")
+def readyz_webhooks() -> ResponseReturnValue:
+    """Say whether webhooks can be kept: the spool can be written, even while PostgreSQL is away."""
+    try:
+        current_app.extensions["spool"].check()
+    except SpoolUnavailableError:
+        return problem(HTTPStatus.SERVICE_UNAVAILABLE, "The spool cannot be written.", headers={"Retry-After": "1"})
     return jsonify({"status": "ok"})

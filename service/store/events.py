@@ -10,6 +10,7 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import bindparam, select, text, update
 
 from service.models import Event as EventRow
+from service.store.quarantine import Unread
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -32,19 +33,26 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One delivery of an event.
+    """One delivery of something authentic.
 
     Args:
-        event: What Cobalt said.
+        said: What Cobalt said, or bytes of its that could not be read.
         source: How it came.
         received_at: When, on our clock.
         request_id: Of the HTTP request that brought it.
     """
 
-    event: Event
+    said: Event | Unread
     source: Source
     received_at: datetime
     request_id: str | None = None
+
+    @property
+    def event(self) -> Event:
+        """What Cobalt said, where it could be read."""
+        if isinstance(self.said, Unread):
+            raise TypeError("this could not be read")
+        return self.said
 
 
 # Whoever is about to match events with a Cobalt id, or to make an id known, holds this lock on it first. So of

@@ -9,7 +9,8 @@ from sqlalchemy.exc import IntegrityError
 
 from service.db import transaction
 from service.states import Disposition
-from service.store import appointments, events
+from service.store import appointments, events, quarantine
+from service.store.quarantine import Unread
 from service.usecases.settling import settle
 
 if TYPE_CHECKING:
@@ -42,6 +43,14 @@ def apply(engine: Engine, arrivals: Sequence[Arrival]) -> list[Disposition]:
 
 def apply_within(session: Session, arrivals: Sequence[Arrival], *, now: datetime) -> list[Disposition]:
     """Do what ``apply`` does inside the caller's transaction."""
+    unread = [arrival for arrival in arrivals if isinstance(arrival.said, Unread)]
+    quarantine.keep(session, unread)
+    readable = [arrival for arrival in arrivals if not isinstance(arrival.said, Unread)]
+    answers = iter(_apply_events(session, readable, now) if readable else [])
+    return [Disposition.QUARANTINED if isinstance(arrival.said, Unread) else next(answers) for arrival in arrivals]
+
+
+def _apply_events(session: Session, arrivals: Sequence[Arrival], now: datetime) -> list[Disposition]:
     new = {arrival.event.id: arrival for arrival in reversed(arrivals)}
     settling = {
         arrival.event.cobalt_appointment_id

@@ -1,8 +1,7 @@
-"""Take a webhook: verify, read, apply, answer, within the budget whatever happens."""
+"""Take a webhook: verify, read, apply or spool, answer, within the budget whatever happens."""
 
 from __future__ import annotations
 
-import hashlib
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,32 +9,38 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from service import log
-from service.db import transaction
-from service.errors import DatabaseUnavailableError, IntakeFullError
+from service.errors import AppointmentsError, BatchesFullError
 from service.events import Kind, Unreadable, read_event
 from service.failures import Category, shape
-from service.ids import new_id
 from service.signing import verify
+from service.spool import Spooled
 from service.states import Disposition
-from service.store import quarantine
 from service.store.events import Arrival, Source
+from service.store.quarantine import Unread
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
+    from service.batches import Batches
+    from service.circuit import Circuit
     from service.config import Settings
     from service.events import Event
-    from service.intake import Intake
 
 logger = log.get_logger(__name__)
 
-MARGIN = 0.2
+MARGIN = 0.3
 """Seconds of the budget that are left for reading the request and writing the answer."""
+SPOOL_SHARE = 0.4
+"""The part of the budget that is kept for the local disk when PostgreSQL uses up the rest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a delivery is answered: a 2xx only for what is on disk."""
+    """What a delivery is answered: a 2xx only for what is on disk.
+
+    Args:
+        http_status: The status.
+        disposition: None when nothing was kept.
+        event_id: Where it could be read.
+    """
 
     http_status: int
     disposition: Disposition | None
@@ -51,14 +56,22 @@ class WebhookTaker:
     """Takes webhooks for one process.
 
     Args:
-        engine: For the quarantine.
-        intake: For events.
+        door: Leads to ``apply``, in groups.
+        spool: Leads to the local disk, in groups.
+        circuit: Knows whether PostgreSQL is away.
         settings: For the secrets and the budget.
     """
 
-    def __init__(self, engine: Engine, intake: Intake, settings: Settings) -> None:
-        self._engine = engine
-        self._intake = intake
+    def __init__(
+        self,
+        door: Batches[Arrival, Disposition],
+        spool: Batches[Spooled, None],
+        circuit: Circuit,
+        settings: Settings,
+    ) -> None:
+        self._door = door
+        self._spool = spool
+        self._circuit = circuit
         self._secrets = settings.cobalt_webhook_secrets
         self._budget = settings.webhook_budget.total_seconds() - MARGIN
 
@@ -70,44 +83,60 @@ class WebhookTaker:
             signature: The header ``cobalt-verification``.
             request_id: Of this HTTP request.
         """
-        deadline = time.monotonic() + self._budget
+        began = time.monotonic()
         if not verify(raw, signature, self._secrets):
             logger.warning("webhook refused: wrong signature", bytes=len(raw))
             return NOT_COBALTS
-        received_at = datetime.now(UTC)
-        try:
-            event = read_event(raw, received_at=received_at)
-        except Unreadable as unreadable:
-            return self._quarantine(raw, str(unreadable), received_at)
-        _report_unseen_reason(event)
-        arrival = Arrival(event, Source.WEBHOOK, received_at, request_id)
-        try:
-            disposition = self._intake.take(arrival, within=deadline - time.monotonic())
-        except (DatabaseUnavailableError, IntakeFullError) as error:
-            logger.warning("webhook not kept", event_id=event.id, problem=type(error).__name__)
-            return NOWHERE_TO_KEEP_IT
-        logger.debug("webhook taken", event_id=event.id, event_type=event.type, disposition=disposition.value)
-        return Answer(HTTPStatus.OK, disposition, event.id)
+        arrival = read_arrival(raw, Source.WEBHOOK, datetime.now(UTC), request_id)
+        if not self._circuit.is_open:
+            try:
+                return self._apply(arrival, raw, until=began + self._budget * (1 - SPOOL_SHARE))
+            except BatchesFullError:
+                logger.warning("webhook not kept: too many wait")
+                return NOWHERE_TO_KEEP_IT
+            except AppointmentsError as error:
+                if self._circuit.open():
+                    logger.error("PostgreSQL is away: webhooks go to the spool", problem=type(error).__name__)  # noqa: TRY400
+        return self._keep_on_disk(arrival, raw, until=began + self._budget)
 
-    def _quarantine(self, raw: bytes, reason: str, received_at: datetime) -> Answer:
-        """Keep what cannot be read: bytes are kept once, however often they come."""
-        quarantined_id = new_id("qrn")
+    def _apply(self, arrival: Arrival, raw: bytes, *, until: float) -> Answer:
         try:
-            with transaction(self._engine) as session:
-                quarantine.keep(
-                    session,
-                    quarantined_id=quarantined_id,
-                    raw=raw,
-                    digest=hashlib.sha256(raw).digest(),
-                    reason=reason,
-                    source=Source.WEBHOOK,
-                    received_at=received_at,
-                )
-        except DatabaseUnavailableError:
-            logger.warning("unreadable webhook not kept", bytes=len(raw))
+            disposition = self._door.put(arrival, within=until - time.monotonic())
+        except AppointmentsError:
+            raise
+        except Exception as error:
+            if isinstance(arrival.said, Unread):
+                raise
+            # Readable, but the database refuses it: a person has to look, and nothing may be lost meanwhile.
+            broken = Unread(raw, f"could not be applied: {type(error).__name__}")
+            arrival = Arrival(broken, arrival.source, arrival.received_at, arrival.request_id)
+            disposition = self._door.put(arrival, within=until - time.monotonic())
+        return _answer(arrival, disposition)
+
+    def _keep_on_disk(self, arrival: Arrival, raw: bytes, *, until: float) -> Answer:
+        try:
+            self._spool.put(Spooled(raw, arrival.received_at, arrival.request_id), within=until - time.monotonic())
+        except AppointmentsError as error:
+            logger.error("webhook not kept", problem=type(error).__name__, bytes=len(raw))  # noqa: TRY400
             return NOWHERE_TO_KEEP_IT
-        logger.error("webhook quarantined", problem=reason, bytes=len(raw))
-        return Answer(HTTPStatus.ACCEPTED, Disposition.QUARANTINED)
+        return _answer(arrival, Disposition.SPOOLED)
+
+
+def read_arrival(raw: bytes, source: Source, received_at: datetime, request_id: str | None) -> Arrival:
+    """Read an authentic body; what cannot be read arrives too, as bytes for the quarantine."""
+    try:
+        event = read_event(raw, received_at=received_at)
+    except Unreadable as unreadable:
+        logger.error("webhook cannot be read: quarantined", problem=str(unreadable), bytes=len(raw))  # noqa: TRY400
+        return Arrival(Unread(raw, str(unreadable)), source, received_at, request_id)
+    _report_unseen_reason(event)
+    return Arrival(event, source, received_at, request_id)
+
+
+def _answer(arrival: Arrival, disposition: Disposition) -> Answer:
+    event_id = None if isinstance(arrival.said, Unread) else arrival.said.id
+    kept_elsewhere = disposition in {Disposition.SPOOLED, Disposition.QUARANTINED}
+    return Answer(HTTPStatus.ACCEPTED if kept_elsewhere else HTTPStatus.OK, disposition, event_id)
 
 
 def _report_unseen_reason(event: Event) -> None:
