@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from flask import Flask, request
 from flask_smorest import Api
-from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.exceptions import NotFound, UnsupportedMediaType
 
 from service import log
-from service.api import appointments, ops, problems, tracing, webhooks
+from service.api import appointments, ops, problems, quarantine, tracing, webhooks
 from service.batches import Batches
 from service.circuit import Circuit
 from service.db import make_engine
@@ -73,11 +73,13 @@ def create_app(settings: Settings) -> Flask:
     )
     problems.register(app)
     tracing.register(app)
+    app.before_request(_no_nul)
     app.before_request(_only_json)
     app.register_blueprint(webhooks.blueprint)
     app.register_blueprint(ops.blueprint)
     api = Api(app)
     api.register_blueprint(appointments.blueprint)
+    api.register_blueprint(quarantine.blueprint)
     problems.register(app)  # after flask-smorest, whose own error handler answers in another shape
     return app
 
@@ -88,5 +90,11 @@ def _put_on_disk(spool: Spool, bodies: Sequence[Spooled]) -> list[None]:
 
 
 def _only_json() -> None:
-    if request.blueprint == "appointments" and request.method in {"POST", "PATCH"} and not request.is_json:
+    takes_json = request.endpoint in {"appointments.AppointmentList", "appointments.OneAppointment"}
+    if takes_json and request.method in {"POST", "PATCH"} and not request.is_json:
         raise UnsupportedMediaType
+
+
+def _no_nul() -> None:
+    if "\0" in request.path:  # PostgreSQL cannot even be asked for one: nothing is there
+        raise NotFound

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx
 
@@ -18,6 +18,7 @@ from service.errors import CobaltError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import date
     from types import TracebackType
 
     from service.config import Settings
@@ -166,6 +167,19 @@ class Cobalt:
     def correct(self, credentials: Credentials, cobalt_id: str, body: Mapping[str, Any]) -> Reply:
         """Change a failed request and have Cobalt try again: ``PATCH /appointments/{id}`` [S, P]."""
         return self._send("PATCH", f"/appointments/{quote(cobalt_id, safe='')}", credentials, body, known_id=cobalt_id)
+
+    def list_appointments(self, credentials: Credentials, *, first: date, last: date, mrn: str) -> list[dict[str, Any]]:
+        """List a patient's appointments, ``GET /appointments`` [P]; days include both ends."""
+        query = {"start_date": first.isoformat(), "end_date": last.isoformat(), "patient_mrn": mrn}
+        reply = self._ask("GET", f"/appointments?{urlencode(query)}", credentials)
+        found = reply.get("appointments")
+        return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+    def events_of_job(self, credentials: Credentials, job_id: str) -> list[dict[str, Any]]:
+        """Fetch the events of an operation, ``GET /webhook-events`` [P]; empty until it ends."""
+        reply = self._ask("GET", f"/webhook-events?{urlencode({'job_id': job_id})}", credentials)
+        found = reply.get("webhook_events")
+        return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
     def register_webhook(self, credentials: Credentials, url: str) -> str:
         """Register a URL for events, ``POST /webhook`` [P]; returns the secret that signs them."""

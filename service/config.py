@@ -175,6 +175,21 @@ class Settings:
         "seconds after which a request that is still processing is overdue; Cobalt's robots take minutes",
         _seconds(900, 1, 604_800),
     )
+    ask_interval: timedelta = _setting(
+        "seconds before Cobalt is asked again about the same appointment; doubles up to 64 times that",
+        _seconds(30, 0.05, 86_400),
+    )
+    ask_rate: float = _setting(
+        "questions to Cobalt a second, per account and worker",
+        lambda env, name: env.float(name, 2.0, validate=validate.Range(0.01, 1000)),
+    )
+    unconfirmed_after: timedelta = _setting(
+        "seconds without evidence after which an unconfirmed submission fails; robots take minutes",
+        _seconds(3600, 1, 604_800),
+    )
+    idempotency_ttl: timedelta = _setting(
+        "seconds for which the first answer to an Idempotency-Key is kept", _seconds(86_400, 60, 2_592_000)
+    )
     worker_interval: timedelta = _setting("seconds between looks for due work", _seconds(0.2, 0.01, 60))
     port: int = _setting("the port the web process listens on", _integer(8000, 1, 65535))
     host: str = _setting("the address the web process listens on", lambda env, name: env.str(name, "127.0.0.1"))
@@ -191,7 +206,7 @@ class Settings:
         Raises:
             SettingsError: A setting is missing or malformed; one line that names it, without its value.
         """
-        env = FileAwareEnv()
+        env = FileAwareEnv(strip_whitespace=True)  # a file that a person wrote ends in a newline
         values: dict[str, Any] = {}
         for setting in fields(cls):
             name = setting.name.upper()

@@ -47,3 +47,24 @@ class CobaltError(AppointmentsError):
 
 class SpoolUnavailableError(AppointmentsError):
     """The local disk does not take events: full, read-only or broken."""
+
+
+class InvalidHeaderError(AppointmentsError):
+    """A header cannot be read.
+
+    Args:
+        name: Which.
+        detail: What is wrong and how to mend it, without the value.
+    """
+
+    def __init__(self, name: str, detail: str) -> None:
+        super().__init__(f"{name} {detail}")
+        self.name = name
+
+
+class KeyReusedError(AppointmentsError):
+    """An Idempotency-Key came with another request than the first time."""
+
+
+class KeyInUseError(AppointmentsError):
+    """A request with the same Idempotency-Key is under way."""

@@ -78,6 +78,14 @@ class Appointment(Base):
     sent_at: Mapped[datetime | None] = mapped_column(comment="When the latest call to Cobalt began")
     accepted_at: Mapped[datetime | None]
 
+    accepted_request: Mapped[dict[str, Any] | None] = mapped_column(
+        comment="The fields that Cobalt has taken: a correction sends what differs from them"
+    )
+    asks: Mapped[int] = mapped_column(server_default="0", comment="How often Cobalt was asked about this attempt")
+    candidates: Mapped[list[str]] = mapped_column(
+        server_default=text("'{}'"), comment="Ids at Cobalt that may be this one's, when a person has to choose"
+    )
+
     ruling_event_id: Mapped[str | None] = mapped_column(comment="The event that the status rests on")
     ruling_at: Mapped[datetime | None] = mapped_column(comment="When that happened, on Cobalt's clock")
     failures: Mapped[int] = mapped_column(server_default="0", comment="Failed events of the current attempt")
@@ -109,6 +117,7 @@ class Appointment(Base):
         # What is still to be done is always few: a small index, however many rows are settled.
         Index("ix_appointments_due", "due_at", postgresql_where=text("status = 'processing'")),
         Index("ix_appointments_sending", "lease_until", postgresql_where=text("submission = 'sending'")),
+        Index("ix_appointments_unconfirmed", "due_at", postgresql_where=text("submission = 'unconfirmed'")),
         Index("ix_appointments_created_at_id", "created_at", "id"),
         Index("ix_appointments_updated_at_id", "updated_at", "id"),
         Index("ix_appointments_status_created_at_id", "status", "created_at", "id"),
@@ -118,6 +127,12 @@ class Appointment(Base):
             "created_at",
             "id",
             postgresql_where=text("failure_category IS NOT NULL"),
+        ),
+        Index(
+            "ix_appointments_discrepancies",
+            "discrepancies",
+            postgresql_using="gin",
+            postgresql_where=text("discrepancies <> '{}'"),
         ),
         Index("ix_appointments_account_created_at_id", "account", "created_at", "id"),
         Index("ix_appointments_mrn_created_at_id", "mrn", "created_at", "id"),
@@ -148,9 +163,10 @@ class Event(Base):
         ),
         CheckConstraint("source IN ('webhook', 'poll', 'spool', 'replay')", name="source"),
         Index("ix_events_appointment_id", "appointment_id", postgresql_where=text("appointment_id IS NOT NULL")),
+        Index("ix_events_unmatched", "cobalt_appointment_id", postgresql_where=text("disposition = 'unmatched'")),
         Index(
-            "ix_events_unmatched",
-            "cobalt_appointment_id",
+            "ix_events_unmatched_mrn",
+            text("((payload -> 'data') ->> 'mrn')"),
             postgresql_where=text("disposition = 'unmatched'"),
         ),
     )
@@ -194,6 +210,36 @@ class Submission(Base):
         CheckConstraint("operation IN ('create', 'correct')", name="operation"),
         Index("uq_submissions_appointment_id_attempt_try", "appointment_id", "attempt", "try", unique=True),
     )
+
+
+class Correction(Base):
+    """A person's change to a failed request, or the wish to try it once more as it is. Each begins an attempt."""
+
+    __tablename__ = "corrections"
+
+    appointment_id: Mapped[str] = mapped_column(ForeignKey("appointments.id"), primary_key=True)
+    attempt: Mapped[int] = mapped_column(primary_key=True, comment="The attempt that it began")
+    at: Mapped[datetime]
+    changes: Mapped[dict[str, Any]] = mapped_column(comment="Field -> new value; empty for a resubmission")
+    before: Mapped[dict[str, Any]] = mapped_column(comment="The failure that it answers, and the fields' old values")
+    key_id: Mapped[str | None] = mapped_column(comment="Whose API key it was")
+    request_id: Mapped[str]
+
+
+class IdempotencyKey(Base):
+    """The first answer to a write, kept to be given again."""
+
+    __tablename__ = "idempotency_keys"
+
+    key_id: Mapped[str] = mapped_column(primary_key=True, comment="The API key that it belongs to")
+    key: Mapped[str] = mapped_column(primary_key=True)
+    fingerprint: Mapped[bytes] = mapped_column(comment="SHA-256 of method, path and body")
+    http_status: Mapped[int]
+    headers: Mapped[dict[str, Any]]
+    body: Mapped[dict[str, Any]]
+    expires_at: Mapped[datetime]
+
+    __table_args__ = (Index("ix_idempotency_keys_expires_at", "expires_at"),)
 
 
 class Quarantined(Base):

@@ -106,3 +106,9 @@ def as_sent(request: Mapping[str, Any], time_format: str, timezone: str | None) 
         return body | {"time": f"{(local.hour - 1) % HALF_DAY + 1}:{local.minute:02} {half}"}
     del body["date"], body["time"]
     return body | {"datetime": local.replace(tzinfo=ZoneInfo(timezone or "UTC")).isoformat()}
+
+
+def changed_fields(body: Mapping[str, Any], taken: Mapping[str, Any]) -> dict[str, Any]:
+    """Say what a correction has to tell Cobalt: fields that differ from what it has taken; null for a removed one."""
+    removed = dict.fromkeys(name for name in taken if name not in body)
+    return removed | {name: value for name, value in body.items() if taken.get(name) != value}

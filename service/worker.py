@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from service import log
 from service.cobalt import Cobalt
 from service.db import make_engine
 from service.errors import DatabaseUnavailableError
+from service.usecases.ask_cobalt import CALLS_AT_ONCE, Asker, sweep_unmatched
+from service.usecases.idempotency import forget_answers
 from service.usecases.submit import Submitter, expire_leases
 
 if TYPE_CHECKING:
@@ -18,7 +21,41 @@ if TYPE_CHECKING:
 
     from service.config import Settings
 
+SWEEP_EVERY = 60.0
+"""Seconds: behind mechanisms that leave nothing to sweep."""
+
 logger = log.get_logger(__name__)
+
+
+class Job:
+    """One thing that the loop does again and again; one that fails does not keep the others from running.
+
+    Args:
+        name: For the log.
+        run_once: Does it, and returns counts.
+        every: Seconds between two runs; each round of the loop when it is 0.
+    """
+
+    def __init__(self, name: str, run_once: Callable[[], Mapping[str, int]], *, every: float = 0) -> None:
+        self._name = name
+        self._run_once = run_once
+        self._every = every
+        self._due = time.monotonic()
+
+    def run_when_due(self) -> None:
+        """Run it, unless it is too early."""
+        if time.monotonic() < self._due:
+            return
+        self._due = time.monotonic() + self._every
+        try:
+            counts = self._run_once()
+        except DatabaseUnavailableError:
+            logger.warning("PostgreSQL is away", operation=self._name)
+        except Exception:
+            logger.exception("job broke", operation=self._name)
+        else:
+            if any(counts.values()):
+                logger.debug("job ran", operation=self._name, counts=dict(counts))
 
 
 def run(settings: Settings) -> None:
@@ -36,34 +73,26 @@ def run(settings: Settings) -> None:
         signal.signal(number, stop)
     engine = make_engine(
         settings.database_url,
-        pool=settings.cobalt_concurrency + 2,
+        pool=settings.cobalt_concurrency + CALLS_AT_ONCE + 2,
         statement_timeout=settings.statement_timeout,
         lock_timeout=settings.statement_timeout / 2,
     )
     with Cobalt(settings) as client:
         submitter = Submitter(engine, settings, client, on_done=look.set)
-        jobs: dict[str, Callable[[], Mapping[str, int]]] = {
-            "submit": submitter.run_once,
-            "expire leases": lambda: expire_leases(engine),
-        }
+        asker = Asker(engine, settings, client)
+        jobs = [
+            Job("submit", submitter.run_once),
+            Job("expire leases", lambda: expire_leases(engine)),
+            Job("ask Cobalt", asker.run_once),
+            Job("sweep unmatched", lambda: sweep_unmatched(engine), every=SWEEP_EVERY),
+            Job("forget answers", lambda: forget_answers(engine), every=SWEEP_EVERY),
+        ]
         logger.info("worker ready", count=settings.cobalt_concurrency)
         while not stopping.is_set():
             look.clear()
-            for name, job in jobs.items():
-                _run_once(name, job)
+            for job in jobs:
+                job.run_when_due()
             look.wait(settings.worker_interval.total_seconds())
         submitter.finish()
+        asker.finish()
     logger.info("worker stopped")
-
-
-def _run_once(name: str, job: Callable[[], Mapping[str, int]]) -> None:
-    """Run a job; one that fails must not keep the others from running."""
-    try:
-        counts = job()
-    except DatabaseUnavailableError:
-        logger.warning("PostgreSQL is away", operation=name)
-    except Exception:
-        logger.exception("job broke", operation=name)
-    else:
-        if any(counts.values()):
-            logger.debug("job ran", operation=name, counts=dict(counts))

@@ -16,17 +16,13 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("reference", sa.Text(), nullable=False, comment="Cobalt's access_token_reference_id"),
         sa.Column(
-            "access_token",
-            sa.LargeBinary(),
-            nullable=False,
-            comment="Encrypted with the first of ENCRYPTION_KEYS",
+            "access_token", sa.LargeBinary(), nullable=False, comment="Encrypted with the first of ENCRYPTION_KEYS"
         ),
         sa.Column("time_format", sa.Text(), server_default="as_given", nullable=False),
         sa.Column("timezone", sa.Text(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint(
-            "time_format <> 'datetime' OR timezone IS NOT NULL",
-            name=op.f("ck_accounts_datetime_has_a_timezone"),
+            "time_format <> 'datetime' OR timezone IS NOT NULL", name=op.f("ck_accounts_datetime_has_a_timezone")
         ),
         sa.CheckConstraint("time_format IN ('as_given', '12_hour', 'datetime')", name=op.f("ck_accounts_time_format")),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_accounts")),
@@ -72,10 +68,7 @@ def upgrade() -> None:
         sa.Column("provider", sa.Text(), nullable=False),
         sa.Column("type", sa.Text(), nullable=False),
         sa.Column(
-            "starts_local",
-            sa.DateTime(),
-            nullable=True,
-            comment="The start asked for, on the clinic's wall clock",
+            "starts_local", sa.DateTime(), nullable=True, comment="The start asked for, on the clinic's wall clock"
         ),
         sa.Column(
             "starts_at",
@@ -83,27 +76,15 @@ def upgrade() -> None:
             nullable=True,
             comment="The start, confirmed or asked for with an offset",
         ),
+        sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False),
         sa.Column(
-            "metadata",
-            postgresql.JSONB(astext_type=sa.Text()),
-            server_default=sa.text("'{}'"),
-            nullable=False,
-        ),
-        sa.Column(
-            "request_id",
-            sa.Text(),
-            nullable=False,
-            comment="Of the API call that asked for the current attempt",
+            "request_id", sa.Text(), nullable=False, comment="Of the API call that asked for the current attempt"
         ),
         sa.Column("cobalt_appointment_id", sa.Text(), nullable=True),
         sa.Column("cobalt_job_id", sa.Text(), nullable=True),
         sa.Column("submission", sa.Text(), server_default="queued", nullable=False),
         sa.Column(
-            "tries",
-            sa.Integer(),
-            server_default="0",
-            nullable=False,
-            comment="Calls to Cobalt in the current attempt",
+            "tries", sa.Integer(), server_default="0", nullable=False, comment="Calls to Cobalt in the current attempt"
         ),
         sa.Column("last_error", sa.Text(), nullable=True),
         sa.Column(
@@ -119,26 +100,34 @@ def upgrade() -> None:
             nullable=True,
             comment="Until when the call in flight is believed in",
         ),
-        sa.Column(
-            "sent_at",
-            sa.DateTime(timezone=True),
-            nullable=True,
-            comment="When the latest call to Cobalt began",
-        ),
+        sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True, comment="When the latest call to Cobalt began"),
         sa.Column("accepted_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("ruling_event_id", sa.Text(), nullable=True, comment="The event that the status rests on"),
         sa.Column(
-            "ruling_at",
-            sa.DateTime(timezone=True),
+            "accepted_request",
+            postgresql.JSONB(astext_type=sa.Text()),
             nullable=True,
-            comment="When that happened, on Cobalt's clock",
+            comment="The fields that Cobalt has taken: a correction sends what differs from them",
         ),
         sa.Column(
-            "failures",
+            "asks",
             sa.Integer(),
             server_default="0",
             nullable=False,
-            comment="Failed events of the current attempt",
+            comment="How often Cobalt was asked about this attempt",
+        ),
+        sa.Column(
+            "candidates",
+            postgresql.ARRAY(sa.Text()),
+            server_default=sa.text("'{}'"),
+            nullable=False,
+            comment="Ids at Cobalt that may be this one's, when a person has to choose",
+        ),
+        sa.Column("ruling_event_id", sa.Text(), nullable=True, comment="The event that the status rests on"),
+        sa.Column(
+            "ruling_at", sa.DateTime(timezone=True), nullable=True, comment="When that happened, on Cobalt's clock"
+        ),
+        sa.Column(
+            "failures", sa.Integer(), server_default="0", nullable=False, comment="Failed events of the current attempt"
         ),
         sa.Column("confirmation", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column("failure_category", sa.Text(), nullable=True),
@@ -148,8 +137,7 @@ def upgrade() -> None:
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("settled_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
-            "(status = 'created') = (confirmation IS NOT NULL)",
-            name=op.f("ck_appointments_created_is_confirmed"),
+            "(status = 'created') = (confirmation IS NOT NULL)", name=op.f("ck_appointments_created_is_confirmed")
         ),
         sa.CheckConstraint(
             "(status = 'failed') = (failure IS NOT NULL)", name=op.f("ck_appointments_failed_has_a_failure")
@@ -163,8 +151,7 @@ def upgrade() -> None:
             name=op.f("ck_appointments_accepted_has_an_id"),
         ),
         sa.CheckConstraint(
-            "submission <> 'sending' OR lease_until IS NOT NULL",
-            name=op.f("ck_appointments_sending_has_a_lease"),
+            "submission <> 'sending' OR lease_until IS NOT NULL", name=op.f("ck_appointments_sending_has_a_lease")
         ),
         sa.CheckConstraint(
             "submission IN ('queued', 'sending', 'accepted', 'unconfirmed', 'rejected')",
@@ -176,6 +163,14 @@ def upgrade() -> None:
         "ix_appointments_account_created_at_id", "appointments", ["account", "created_at", "id"], unique=False
     )
     op.create_index("ix_appointments_created_at_id", "appointments", ["created_at", "id"], unique=False)
+    op.create_index(
+        "ix_appointments_discrepancies",
+        "appointments",
+        ["discrepancies"],
+        unique=False,
+        postgresql_using="gin",
+        postgresql_where=sa.text("discrepancies <> '{}'"),
+    )
     op.create_index(
         "ix_appointments_due",
         "appointments",
@@ -201,6 +196,13 @@ def upgrade() -> None:
     op.create_index(
         "ix_appointments_status_created_at_id", "appointments", ["status", "created_at", "id"], unique=False
     )
+    op.create_index(
+        "ix_appointments_unconfirmed",
+        "appointments",
+        ["due_at"],
+        unique=False,
+        postgresql_where=sa.text("submission = 'unconfirmed'"),
+    )
     op.create_index("ix_appointments_updated_at_id", "appointments", ["updated_at", "id"], unique=False)
     op.create_index(
         "uq_appointments_cobalt_appointment_id",
@@ -222,6 +224,18 @@ def upgrade() -> None:
     )
     op.create_index("ix_deliveries_event_id", "deliveries", ["event_id"], unique=False)
     op.create_table(
+        "idempotency_keys",
+        sa.Column("key_id", sa.Text(), nullable=False, comment="The API key that it belongs to"),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.LargeBinary(), nullable=False, comment="SHA-256 of method, path and body"),
+        sa.Column("http_status", sa.Integer(), nullable=False),
+        sa.Column("headers", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("body", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("key_id", "key", name=op.f("pk_idempotency_keys")),
+    )
+    op.create_index("ix_idempotency_keys_expires_at", "idempotency_keys", ["expires_at"], unique=False)
+    op.create_table(
         "quarantine",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
@@ -236,6 +250,28 @@ def upgrade() -> None:
     )
     op.create_index("uq_quarantine_digest", "quarantine", ["digest"], unique=True)
     op.create_table(
+        "corrections",
+        sa.Column("appointment_id", sa.Text(), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False, comment="The attempt that it began"),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column(
+            "changes",
+            postgresql.JSONB(astext_type=sa.Text()),
+            nullable=False,
+            comment="Field -> new value; empty for a resubmission",
+        ),
+        sa.Column(
+            "before",
+            postgresql.JSONB(astext_type=sa.Text()),
+            nullable=False,
+            comment="The failure that it answers, and the fields' old values",
+        ),
+        sa.Column("key_id", sa.Text(), nullable=True, comment="Whose API key it was"),
+        sa.Column("request_id", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["appointment_id"], ["appointments.id"], name=op.f("fk_corrections_appointment_id")),
+        sa.PrimaryKeyConstraint("appointment_id", "attempt", name=op.f("pk_corrections")),
+    )
+    op.create_table(
         "events",
         sa.Column("id", sa.Text(), nullable=False, comment="Cobalt's"),
         sa.Column("type", sa.Text(), nullable=False),
@@ -248,14 +284,10 @@ def upgrade() -> None:
         sa.Column("source", sa.Text(), nullable=False),
         sa.Column("payload", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column(
-            "raw",
-            sa.LargeBinary(),
-            nullable=True,
-            comment="The exact bytes, only where payload could not keep them",
+            "raw", sa.LargeBinary(), nullable=True, comment="The exact bytes, only where payload could not keep them"
         ),
         sa.CheckConstraint(
-            "disposition IN ('applied', 'superseded', 'unmatched', 'ignored')",
-            name=op.f("ck_events_disposition"),
+            "disposition IN ('applied', 'superseded', 'unmatched', 'ignored')", name=op.f("ck_events_disposition")
         ),
         sa.CheckConstraint("source IN ('webhook', 'poll', 'spool', 'replay')", name=op.f("ck_events_source")),
         sa.ForeignKeyConstraint(["appointment_id"], ["appointments.id"], name=op.f("fk_events_appointment_id")),
@@ -272,6 +304,13 @@ def upgrade() -> None:
         "ix_events_unmatched",
         "events",
         ["cobalt_appointment_id"],
+        unique=False,
+        postgresql_where=sa.text("disposition = 'unmatched'"),
+    )
+    op.create_index(
+        "ix_events_unmatched_mrn",
+        "events",
+        [sa.literal_column("((payload -> 'data') ->> 'mrn')")],
         unique=False,
         postgresql_where=sa.text("disposition = 'unmatched'"),
     )
@@ -297,25 +336,24 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_submissions")),
     )
     op.create_index(
-        "uq_submissions_appointment_id_attempt_try",
-        "submissions",
-        ["appointment_id", "attempt", "try"],
-        unique=True,
+        "uq_submissions_appointment_id_attempt_try", "submissions", ["appointment_id", "attempt", "try"], unique=True
     )
 
 
 def downgrade() -> None:
     op.drop_index("uq_submissions_appointment_id_attempt_try", table_name="submissions")
     op.drop_table("submissions")
+    op.drop_index("ix_events_unmatched_mrn", table_name="events", postgresql_where=sa.text("disposition = 'unmatched'"))
     op.drop_index("ix_events_unmatched", table_name="events", postgresql_where=sa.text("disposition = 'unmatched'"))
     op.drop_index(
-        "ix_events_appointment_id",
-        table_name="events",
-        postgresql_where=sa.text("appointment_id IS NOT NULL"),
+        "ix_events_appointment_id", table_name="events", postgresql_where=sa.text("appointment_id IS NOT NULL")
     )
     op.drop_table("events")
+    op.drop_table("corrections")
     op.drop_index("uq_quarantine_digest", table_name="quarantine")
     op.drop_table("quarantine")
+    op.drop_index("ix_idempotency_keys_expires_at", table_name="idempotency_keys")
+    op.drop_table("idempotency_keys")
     op.drop_index("ix_deliveries_event_id", table_name="deliveries")
     op.drop_table("deliveries")
     op.drop_index(
@@ -324,11 +362,12 @@ def downgrade() -> None:
         postgresql_where=sa.text("cobalt_appointment_id IS NOT NULL"),
     )
     op.drop_index("ix_appointments_updated_at_id", table_name="appointments")
+    op.drop_index(
+        "ix_appointments_unconfirmed", table_name="appointments", postgresql_where=sa.text("submission = 'unconfirmed'")
+    )
     op.drop_index("ix_appointments_status_created_at_id", table_name="appointments")
     op.drop_index(
-        "ix_appointments_sending",
-        table_name="appointments",
-        postgresql_where=sa.text("submission = 'sending'"),
+        "ix_appointments_sending", table_name="appointments", postgresql_where=sa.text("submission = 'sending'")
     )
     op.drop_index("ix_appointments_mrn_created_at_id", table_name="appointments")
     op.drop_index(
@@ -337,6 +376,12 @@ def downgrade() -> None:
         postgresql_where=sa.text("failure_category IS NOT NULL"),
     )
     op.drop_index("ix_appointments_due", table_name="appointments", postgresql_where=sa.text("status = 'processing'"))
+    op.drop_index(
+        "ix_appointments_discrepancies",
+        table_name="appointments",
+        postgresql_using="gin",
+        postgresql_where=sa.text("discrepancies <> '{}'"),
+    )
     op.drop_index("ix_appointments_created_at_id", table_name="appointments")
     op.drop_index("ix_appointments_account_created_at_id", table_name="appointments")
     op.drop_table("appointments")

@@ -5,25 +5,35 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from flask import current_app, url_for
+from flask import url_for
 from flask.views import MethodView
-from flask_smorest import Blueprint
 
 from service.api import representation
-from service.api.auth import requires, sees_phi
+from service.api.arguments import Blueprint
+from service.api.auth import caller, requires, sees_phi
+from service.api.context import engine, settings
 from service.api.cursors import BadCursorError, decode, encode
+from service.api.idempotency import answer_once
 from service.api.problems import problem
-from service.api.schemas import AppointmentIn, AppointmentListOut, AppointmentOut, ListQuery, TimelineOut
+from service.api.schemas import (
+    AppointmentIn,
+    AppointmentListOut,
+    AppointmentOut,
+    CorrectionIn,
+    ListQuery,
+    TimelineOut,
+    check_fields,
+)
 from service.api.tracing import request_id
 from service.db import transaction
 from service.store import appointment_views
+from service.usecases.correct import CorrectionRequest, correct
+from service.usecases.idempotency import Answer
 from service.usecases.request_appointment import AppointmentRequest, request_appointment
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
-    from sqlalchemy import Engine
 
-    from service.config import Settings
     from service.models import Appointment
 
 blueprint = Blueprint("appointments", __name__, url_prefix="/v1/appointments", description="Requests and outcomes")
@@ -33,9 +43,9 @@ blueprint = Blueprint("appointments", __name__, url_prefix="/v1/appointments", d
 class AppointmentList(MethodView):
     """All appointments."""
 
+    @requires("write")
     @blueprint.arguments(AppointmentIn)
     @blueprint.response(HTTPStatus.ACCEPTED, AppointmentOut)
-    @requires("write")
     def post(self, body: dict[str, Any]) -> Any:  # noqa: ANN401
         """Ask for an appointment: it is kept at once, and submitted to Cobalt by a worker."""
         wanted = AppointmentRequest(
@@ -44,13 +54,11 @@ class AppointmentList(MethodView):
             metadata=body["metadata"],
             request_id=request_id(),
         )
-        row = request_appointment(_engine(), _settings(), wanted)
-        location = url_for("appointments.OneAppointment", appointment_id=row.id)
-        return _shown(row), HTTPStatus.ACCEPTED, {"Location": location}
+        return answer_once(lambda session: _taken(request_appointment(session, settings(), wanted)))
 
+    @requires("read")
     @blueprint.arguments(ListQuery, location="query")
     @blueprint.response(HTTPStatus.OK, AppointmentListOut)
-    @requires("read")
     def get(self, query: dict[str, Any]) -> Any:  # noqa: ANN401
         """List appointments, newest first unless told otherwise."""
         filters = {name: query[name] for name in appointment_views.FILTERS if name in query}
@@ -59,7 +67,7 @@ class AppointmentList(MethodView):
             after = decode(query["cursor"], listing) if "cursor" in query else None
         except BadCursorError:
             return _bad_cursor()
-        with transaction(_engine()) as session:
+        with transaction(engine()) as session:
             page = appointment_views.list_appointments(
                 session, filters=filters, sort=query["sort"], after=after, limit=query["limit"]
             )
@@ -75,23 +83,41 @@ class AppointmentList(MethodView):
 class OneAppointment(MethodView):
     """One appointment."""
 
-    @blueprint.response(HTTPStatus.OK, AppointmentOut)
     @requires("read")
+    @blueprint.response(HTTPStatus.OK, AppointmentOut)
     def get(self, appointment_id: str) -> Any:  # noqa: ANN401
         """Read one appointment."""
-        with transaction(_engine()) as session:
+        with transaction(engine()) as session:
             return _shown(appointment_views.get_appointment(session, appointment_id))
+
+    @requires("write")
+    @blueprint.arguments(CorrectionIn)
+    @blueprint.response(HTTPStatus.ACCEPTED, AppointmentOut)
+    def patch(self, body: dict[str, Any], appointment_id: str) -> Any:  # noqa: ANN401
+        """Correct a failed appointment: Cobalt is told what changed, and tries again."""
+        return _next_attempt(appointment_id, body)
+
+
+@blueprint.route("/<appointment_id>/resubmit")
+class Resubmission(MethodView):
+    """Another attempt, with nothing changed."""
+
+    @requires("write")
+    @blueprint.response(HTTPStatus.ACCEPTED, AppointmentOut)
+    def post(self, appointment_id: str) -> Any:  # noqa: ANN401
+        """Have a failed appointment tried once more as it is."""
+        return _next_attempt(appointment_id, {})
 
 
 @blueprint.route("/<appointment_id>/timeline")
 class Timeline(MethodView):
     """The history of one appointment."""
 
-    @blueprint.response(HTTPStatus.OK, TimelineOut)
     @requires("read")
+    @blueprint.response(HTTPStatus.OK, TimelineOut)
     def get(self, appointment_id: str) -> Any:  # noqa: ANN401
         """Read everything that happened to an appointment: why is it in this state?"""
-        with transaction(_engine()) as session:
+        with transaction(engine()) as session:
             history = appointment_views.get_history(session, appointment_id)
         return {
             "appointment_id": appointment_id,
@@ -99,8 +125,20 @@ class Timeline(MethodView):
         }
 
 
+def _next_attempt(appointment_id: str, changes: dict[str, Any]) -> Any:  # noqa: ANN401
+    wanted = CorrectionRequest(
+        appointment_id=appointment_id, changes=changes, key_id=caller().key_id, request_id=request_id()
+    )
+    return answer_once(lambda session: _taken(correct(session, wanted, check=check_fields)))
+
+
+def _taken(row: Appointment) -> Answer:
+    location = url_for("appointments.OneAppointment", appointment_id=row.id)
+    return Answer(HTTPStatus.ACCEPTED, _shown(row), {"Location": location})
+
+
 def _shown(row: Appointment) -> dict[str, Any]:
-    return representation.appointment(row, unmasked=sees_phi(), overdue_after=_settings().overdue_after)
+    return representation.appointment(row, unmasked=sees_phi(), overdue_after=settings().overdue_after)
 
 
 def _bad_cursor() -> ResponseReturnValue:
@@ -109,13 +147,3 @@ def _bad_cursor() -> ResponseReturnValue:
         "This cursor is not one of this list's: use `next_cursor` unaltered, with the same filters and sort.",
         {"/query/cursor": "Is not a cursor of this list."},
     )
-
-
-def _engine() -> Engine:
-    engine: Engine = current_app.extensions["engine"]
-    return engine
-
-
-def _settings() -> Settings:
-    settings: Settings = current_app.extensions["settings"]
-    return settings

@@ -14,6 +14,9 @@ from service.errors import (
     ConflictError,
     DatabaseUnavailableError,
     InvalidFieldsError,
+    InvalidHeaderError,
+    KeyInUseError,
+    KeyReusedError,
     NotFoundError,
 )
 
@@ -28,6 +31,9 @@ CONTENT_TYPE = "application/problem+json"
 _STATUS = {
     NotFoundError: HTTPStatus.NOT_FOUND,
     ConflictError: HTTPStatus.CONFLICT,
+    KeyInUseError: HTTPStatus.CONFLICT,
+    KeyReusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    InvalidHeaderError: HTTPStatus.BAD_REQUEST,
     InvalidFieldsError: HTTPStatus.UNPROCESSABLE_ENTITY,
     DatabaseUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
@@ -108,9 +114,13 @@ def _pointers(messages: Any, path: str = "") -> Iterator[tuple[str, str]]:  # no
     if isinstance(messages, dict):
         for name, inner in messages.items():
             # webargs names the place first: json, query, headers. A pointer into the body needs no place.
-            here = path if not path and name == "json" else f"{path}/{name}"
+            here = path if not path and name == "json" else f"{path}/{_escaped(name)}"
             yield from _pointers(inner, "" if name == "_schema" else here)
     elif isinstance(messages, list):
         yield path, " ".join(str(message) for message in messages)
     else:
         yield path, str(messages)
+
+
+def _escaped(name: object) -> str:
+    return str(name).replace("~", "~0").replace("/", "~1")  # RFC 6901

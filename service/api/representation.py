@@ -11,7 +11,7 @@ from service.masking import mask_json, mask_mrn, mask_text
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from service.models import Appointment, Delivery, Event, Submission
+    from service.models import Appointment, Correction, Delivery, Event, Quarantined, Submission
     from service.store.appointment_views import History
 
 ALWAYS_SHOWN = ("mrn", "location", "date", "time", "provider", "secondary_provider", "type", "note")
@@ -41,6 +41,7 @@ def appointment(row: Appointment, *, unmasked: bool, overdue_after: timedelta) -
             "state": row.submission,
             "tries": row.tries,
             "last_error": row.last_error,
+            "candidates": row.candidates,
             "accepted_at": _time(row.accepted_at),
         },
         "confirmation": _confirmation(row.confirmation),
@@ -62,11 +63,32 @@ def timeline(history: History, *, unmasked: bool) -> list[dict[str, Any]]:
     events = {event.id: event for event in history.events}
     entries = [
         {"at": row.created_at, "kind": "requested", "source": "person", "attempt": 1, "details": {}},
+        *(_correction(one, _mrns(row), unmasked=unmasked) for one in history.corrections),
         *(_submission(one) for one in history.submissions),
         *(_delivery(one, events[one.event_id], _mrns(row), unmasked=unmasked) for one in history.deliveries),
     ]
     entries.sort(key=lambda entry: entry["at"])
     return [entry | {"at": _time(entry["at"])} for entry in entries]
+
+
+def quarantined(row: Quarantined, *, content: bool = False) -> dict[str, Any]:
+    """Show a record of the quarantine.
+
+    Args:
+        row: The row.
+        content: Whether to show the bytes: nobody can say what is in them, so masking is no use.
+    """
+    shown = {
+        "id": row.id,
+        "received_at": _time(row.received_at),
+        "source": row.source,
+        "reason": row.reason,
+        "size": len(row.raw),
+        "deliveries": row.deliveries,
+        "replayed_at": _time(row.replayed_at),
+        "event_id": row.event_id,
+    }
+    return shown | ({"content": row.raw.decode("utf-8", "backslashreplace")} if content else {})
 
 
 def _submission(one: Submission) -> dict[str, Any]:
@@ -84,6 +106,33 @@ def _submission(one: Submission) -> dict[str, Any]:
             "ended_at": _time(one.ended_at),
         },
     }
+
+
+def _correction(one: Correction, mrns: Iterable[str], *, unmasked: bool) -> dict[str, Any]:
+    failure = one.before["failure"] or {}
+    details = {
+        "changes": one.changes,
+        "before": one.before["request"],
+        "failure": {"category": one.before["failure_category"], "reason": failure.get("reason")},
+        "key_id": one.key_id,
+        "request_id": one.request_id,
+    }
+    old = [value for value in (failure.get("mrn"), one.before["request"].get("mrn"), one.changes.get("mrn")) if value]
+    return {
+        "at": one.at,
+        "kind": "correction" if one.changes else "resubmission",
+        "source": "person",
+        "attempt": one.attempt,
+        "details": details if unmasked else mask_json(_without_free_text(details), [*mrns, *old]),
+    }
+
+
+def _without_free_text(details: dict[str, Any]) -> dict[str, Any]:
+    hidden = {
+        part: {name: value for name, value in details[part].items() if name not in FREE_TEXT}
+        for part in ("changes", "before")
+    }
+    return details | hidden
 
 
 def _delivery(one: Delivery, event: Event, mrns: Iterable[str], *, unmasked: bool) -> dict[str, Any]:

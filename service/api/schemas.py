@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import re
+from typing import Any, cast
 
 from marshmallow import RAISE, Schema, ValidationError, fields, pre_load, validate, validates_schema
 
+from service.errors import InvalidFieldsError
 from service.failures import Category
 from service.request_fields import FIELDS, read_start
 from service.states import Status
@@ -15,6 +17,7 @@ from service.store.appointment_views import SORTS
 LONGEST_FIELD = 500
 LONGEST_NOTE = 10_000
 LONGEST_METADATA = 16_384
+DEEPEST_METADATA = 20
 MOST_PER_PAGE = 200
 
 
@@ -22,6 +25,17 @@ def storable(text: str) -> None:
     """Refuse text that PostgreSQL cannot hold, or that cannot be sent on."""
     if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
         raise ValidationError("must not contain NUL or half of a surrogate pair")
+
+
+_ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+"""NUL in JSON, and not the six characters that look like it after an escaped backslash."""
+
+
+def _is_deeper(value: Any, depth: int) -> bool:  # noqa: ANN401 (JSON)
+    """Tell whether JSON is nested deeper than this; what reads it back is recursive."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    return isinstance(value, list) and (depth == 0 or any(_is_deeper(item, depth - 1) for item in value))
 
 
 def _text(*, required: bool = False, longest: int = LONGEST_FIELD, description: str, example: str) -> fields.String:
@@ -62,7 +76,6 @@ class AppointmentIn(Schema):
     )
     account = _text(description="The linked EHR account; needed where there are several", example="clinic_1")
     metadata = fields.Dict(
-        keys=fields.String(validate=storable),
         load_default=dict,
         metadata={"description": "The caller's own; given back untouched", "example": {"order": "o-17"}},
     )
@@ -93,16 +106,57 @@ class AppointmentIn(Schema):
     @validates_schema(skip_on_field_errors=True)
     def metadata_is_small(self, data: dict[str, Any], **_: Any) -> None:
         """Check what is the caller's own: it is kept, so it must be storable and small."""
-        text = json.dumps(data["metadata"], ensure_ascii=False)
+        if _is_deeper(data["metadata"], DEEPEST_METADATA):
+            raise ValidationError(f"Must not be nested deeper than {DEEPEST_METADATA}.", "metadata")
+        try:
+            text = json.dumps(data["metadata"], ensure_ascii=False, allow_nan=False)
+            text.encode()
+        except ValueError as error:
+            raise ValidationError("Must not contain NaN, Infinity or half of a surrogate pair.", "metadata") from error
         if len(text) > LONGEST_METADATA:
             raise ValidationError(f"Must be at most {LONGEST_METADATA} characters of JSON.", "metadata")
-        if "\\u0000" in text or "NaN" in text or "Infinity" in text:
-            raise ValidationError("Must not contain NUL, NaN or Infinity.", "metadata")
+        if _ESCAPED_NUL.search(text):
+            raise ValidationError("Must not contain NUL.", "metadata")
 
     @staticmethod
     def cobalt_fields(data: dict[str, Any]) -> dict[str, Any]:
         """Pick Cobalt's fields from validated data, in Cobalt's order; those given as null are left out."""
         return {name: data[name] for name in FIELDS if data.get(name) is not None}
+
+
+class CorrectionIn(AppointmentIn):
+    """What to change of a failed request. Null removes an optional field."""
+
+    class Meta:
+        """As for a request; but which EHR account it was for cannot be corrected, nor the caller's own notes."""
+
+        unknown = RAISE
+        partial = True
+        exclude = ("account", "metadata")
+
+    @validates_schema(skip_on_field_errors=True)
+    def start_is_plain(self, data: dict[str, Any], **_: Any) -> None:
+        """Check that something is to change; the start is judged together with what stays as it was."""
+        if not data:
+            raise ValidationError("Name at least one field to correct, or use the address `resubmit`.")
+
+    @validates_schema(skip_on_field_errors=True)
+    def metadata_is_small(self, data: dict[str, Any], **_: Any) -> None:
+        """There is none here."""
+
+
+def check_fields(fields_: dict[str, Any]) -> dict[str, Any]:
+    """Check a whole request as it would be after a correction, and return its fields.
+
+    Raises:
+        InvalidFieldsError: It would not be a good one.
+    """
+    try:
+        return AppointmentIn.cobalt_fields(cast("dict[str, Any]", AppointmentIn().load(fields_)))
+    except ValidationError as error:
+        raise InvalidFieldsError(
+            {f"/{name}": " ".join(messages) for name, messages in error.messages_dict.items()}
+        ) from error
 
 
 class ListQuery(Schema):
@@ -117,9 +171,25 @@ class ListQuery(Schema):
     failure_category = fields.String(validate=validate.OneOf([category.value for category in Category]))
     account = fields.String(validate=storable)
     cobalt_appointment_id = fields.String(validate=storable)
+    discrepancy = fields.String(
+        validate=validate.OneOf(["mrn", "start"]),
+        metadata={"description": "Only outcomes that differ in this from what was asked for"},
+    )
     limit = fields.Integer(load_default=50, validate=validate.Range(1, MOST_PER_PAGE))
     cursor = fields.String(metadata={"description": "`next_cursor` of the page before"})
     sort = fields.String(load_default="-created_at", validate=validate.OneOf(list(SORTS)))
+
+
+class QuarantineQuery(Schema):
+    """A page of the quarantine."""
+
+    class Meta:
+        """A misspelt parameter is an error."""
+
+        unknown = RAISE
+
+    limit = fields.Integer(load_default=50, validate=validate.Range(1, MOST_PER_PAGE))
+    cursor = fields.String(validate=storable, metadata={"description": "`next_cursor` of the page before"})
 
 
 class SubmissionOut(Schema):
@@ -128,6 +198,9 @@ class SubmissionOut(Schema):
     state = fields.String(required=True)
     tries = fields.Integer(required=True)
     last_error = fields.String(allow_none=True)
+    candidates = fields.List(
+        fields.String(), metadata={"description": "Ids at Cobalt of which a person has to choose one"}
+    )
     accepted_at = fields.String(allow_none=True)
 
 
@@ -207,3 +280,31 @@ class TimelineOut(Schema):
 
     appointment_id = fields.String()
     data = fields.List(fields.Nested(TimelineEntryOut))
+
+
+class QuarantinedOut(Schema):
+    """Authentic bytes that could not be read."""
+
+    id = fields.String()
+    received_at = fields.String()
+    source = fields.String()
+    reason = fields.String()
+    size = fields.Integer(metadata={"description": "Bytes"})
+    deliveries = fields.Integer()
+    replayed_at = fields.String(allow_none=True)
+    event_id = fields.String(allow_none=True)
+    content = fields.String(metadata={"description": "Only with the scope `phi`; bytes that are no text are escaped"})
+
+
+class QuarantineListOut(Schema):
+    """One page of the quarantine."""
+
+    data = fields.List(fields.Nested(QuarantinedOut(exclude=("content",))))
+    next_cursor = fields.String(allow_none=True)
+
+
+class ReplayOut(Schema):
+    """What became of a replayed record."""
+
+    disposition = fields.String()
+    event_id = fields.String(allow_none=True)

@@ -14,6 +14,7 @@ from rich.progress import track
 from service.api.schemas import AppointmentIn
 from service.cli.context import open_engine
 from service.config import Settings
+from service.db import transaction
 from service.errors import InvalidFieldsError
 from service.ids import new_id
 from service.usecases.request_appointment import AppointmentRequest, request_appointment
@@ -32,7 +33,9 @@ def submit(file: Path) -> None:
     wanted = _read(file)
     for number, one in track(enumerate(wanted, start=2), "submitting", total=len(wanted), console=Console(stderr=True)):
         try:
-            click.echo(request_appointment(engine, settings, one).id)
+            with transaction(engine) as session:
+                appointment = request_appointment(session, settings, one)
+            click.echo(appointment.id)
         except InvalidFieldsError as error:
             sys.exit(f"{file.name}: line {number}: {error} (the rows before it were taken)")
 

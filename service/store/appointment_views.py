@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import and_, select, tuple_
 
 from service.errors import NotFoundError
-from service.models import Appointment, Delivery, Event, Submission
+from service.models import Appointment, Correction, Delivery, Event, Submission
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
+    from sqlalchemy import ColumnElement
     from sqlalchemy.orm import InstrumentedAttribute, Session
 
 
@@ -30,13 +31,14 @@ class Page:
     last: tuple[datetime, str] | None
 
 
-FILTERS: Mapping[str, InstrumentedAttribute[Any]] = {
-    "status": Appointment.status,
-    "failure_category": Appointment.failure_category,
-    "account": Appointment.account,
-    "cobalt_appointment_id": Appointment.cobalt_appointment_id,
+FILTERS: Mapping[str, Callable[[Any], ColumnElement[bool]]] = {
+    "status": Appointment.status.__eq__,
+    "failure_category": Appointment.failure_category.__eq__,
+    "account": Appointment.account.__eq__,
+    "cobalt_appointment_id": Appointment.cobalt_appointment_id.__eq__,
+    "discrepancy": lambda name: and_(Appointment.discrepancies != [], Appointment.discrepancies.contains([name])),
 }
-"""Filters that compare for equality."""
+"""The filters of a list: name -> the condition for a value."""
 
 SORTS: Mapping[str, tuple[InstrumentedAttribute[datetime], bool]] = {
     "created_at": (Appointment.created_at, False),
@@ -70,13 +72,13 @@ def list_appointments(
     """List appointments.
 
     Args:
-        filters: Names from ``FILTERS`` and the values they must equal.
+        filters: Names from ``FILTERS`` and their values.
         sort: A key of ``SORTS``.
         after: Where the page before ended.
         limit: Rows at most.
     """
     column, descending = SORTS[sort]
-    query = select(Appointment).where(*(FILTERS[name] == value for name, value in filters.items()))
+    query = select(Appointment).where(*(FILTERS[name](value) for name, value in filters.items()))
     order = tuple_(column, Appointment.id)
     if after is not None:
         query = query.where(order < after if descending else order > after)
@@ -92,6 +94,7 @@ class History:
     """Everything that happened to one appointment."""
 
     appointment: Appointment
+    corrections: Sequence[Correction]
     submissions: Sequence[Submission]
     events: Sequence[Event]
     deliveries: Sequence[Delivery]
@@ -107,6 +110,7 @@ def get_history(session: Session, appointment_id: str) -> History:
     events = session.scalars(select(Event).where(Event.appointment_id == appointment_id)).all()
     return History(
         appointment,
+        session.scalars(select(Correction).where(Correction.appointment_id == appointment_id)).all(),
         session.scalars(select(Submission).where(Submission.appointment_id == appointment_id)).all(),
         events,
         session.scalars(select(Delivery).where(Delivery.event_id.in_([event.id for event in events]))).all(),

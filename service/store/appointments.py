@@ -57,7 +57,12 @@ UPDATE appointments a SET
   status = w.status, failures = w.failures, ruling_event_id = w.ruling_event_id, ruling_at = w.ruling_at,
   confirmation = w.confirmation, failure_category = w.failure_category, failure = w.failure,
   discrepancies = ARRAY(SELECT jsonb_array_elements_text(w.discrepancies)),
-  starts_at = w.starts_at, settled_at = w.settled_at, updated_at = :now, version = a.version + 1
+  starts_at = w.starts_at, settled_at = w.settled_at, updated_at = :now, version = a.version + 1,
+  -- A correction that still waits to be sent is not needed any more once Cobalt has booked.
+  submission = CASE WHEN w.status = 'created' AND a.submission = 'queued' AND a.cobalt_appointment_id IS NOT NULL
+    THEN 'accepted' ELSE a.submission END,
+  attempt_since = CASE WHEN w.status = 'created' AND a.submission = 'queued' AND a.cobalt_appointment_id IS NOT NULL
+    THEN COALESCE(a.attempt_since, w.ruling_at) ELSE a.attempt_since END
 FROM unnest(
   CAST(:ids AS text[]), CAST(:statuses AS text[]), CAST(:failures AS int[]), CAST(:ruling_ids AS text[]),
   CAST(:ruling_ats AS timestamptz[]), CAST(:confirmations AS jsonb[]), CAST(:categories AS text[]),

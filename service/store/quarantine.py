@@ -64,6 +64,11 @@ def lock_quarantined(session: Session, quarantined_id: str) -> Quarantined | Non
     return session.get(Quarantined, quarantined_id, with_for_update=True)
 
 
+def find_quarantined(session: Session, quarantined_id: str) -> Quarantined | None:
+    """Find one record."""
+    return session.get(Quarantined, quarantined_id)
+
+
 def list_quarantined(session: Session, *, after: str | None, limit: int) -> Sequence[Quarantined]:
     """List records, newest first, from after the given id on."""
     query = select(Quarantined).order_by(Quarantined.id.desc()).limit(limit)

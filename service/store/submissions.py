@@ -11,7 +11,7 @@ from service.models import Submission
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from sqlalchemy.orm import Session
 
@@ -23,6 +23,7 @@ class Claim:
     Args:
         cobalt_appointment_id: Known when this is a correction.
         tries: The number of this call within its attempt, from 1.
+        accepted_request: What Cobalt has taken already, where this is a correction.
         request_id: Of the API call that asked for this, for the log.
     """
 
@@ -32,6 +33,7 @@ class Claim:
     tries: int
     cobalt_appointment_id: str | None
     request: dict[str, Any]
+    accepted_request: dict[str, Any] | None
     sent_at: datetime
     request_id: str
 
@@ -52,7 +54,8 @@ UPDATE appointments a SET
   submission = 'sending', tries = a.tries + 1, sent_at = :now, lease_until = :lease_until, due_at = :lease_until,
   updated_at = :now, version = a.version + 1
 FROM due WHERE a.id = due.id
-RETURNING a.id AS appointment_id, a.account, a.attempt, a.tries, a.cobalt_appointment_id, a.request, a.sent_at,
+RETURNING a.id AS appointment_id, a.account, a.attempt, a.tries, a.cobalt_appointment_id, a.request,
+  a.accepted_request, a.sent_at,
   a.request_id
 """)
 
@@ -63,7 +66,9 @@ WITH lost AS (
 )
 UPDATE appointments a SET
   submission = 'unconfirmed', lease_until = NULL, last_error = :error, due_at = :now, updated_at = :now,
-  version = a.version + 1
+  version = a.version + 1,
+  -- A correction may have been taken at any time since it was sent; see record_reply.
+  attempt_since = COALESCE(a.attempt_since, a.sent_at - CAST(:margin AS interval))
 FROM lost WHERE a.id = lost.id
 RETURNING a.id
 """)
@@ -97,9 +102,15 @@ def claim(session: Session, *, most: int, paused: Collection[str], now: datetime
     return claims
 
 
-def expire_leases(session: Session, *, now: datetime, error: str) -> list[str]:
-    """Make calls whose worker was lost ``unconfirmed``: nobody knows whether Cobalt took them."""
-    return list(session.scalars(_EXPIRE, {"now": now, "error": error}))
+def expire_leases(session: Session, *, now: datetime, error: str, margin: timedelta) -> list[str]:
+    """Make calls whose worker was lost ``unconfirmed``: nobody knows whether Cobalt took them.
+
+    Args:
+        now: On our clock.
+        error: What the row says about it.
+        margin: How far Cobalt's clock may be behind ours.
+    """
+    return list(session.scalars(_EXPIRE, {"now": now, "error": error, "margin": margin}))
 
 
 def write_down(

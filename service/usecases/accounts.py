@@ -23,6 +23,13 @@ def account_names(session: Session, settings: Settings) -> list[str]:
     return own + [name for name in accounts.list_names(session) if name not in own]
 
 
+def account_references(session: Session, settings: Settings) -> dict[str, str]:
+    """Map Cobalt's ``access_token_reference_id`` to our account, for every account."""
+    stored = {account.reference: account.name for account in accounts.list_accounts(session)}
+    own = {settings.cobalt_account: settings.cobalt_account} if settings.cobalt_account else {}
+    return stored | own
+
+
 def get_credentials(session: Session, settings: Settings, name: str) -> Credentials:
     """Get what a call on behalf of an account needs.
 

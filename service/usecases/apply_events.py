@@ -9,12 +9,12 @@ from sqlalchemy.exc import IntegrityError
 
 from service.db import transaction
 from service.states import Disposition
-from service.store import appointments, events, quarantine
+from service.store import appointments, asking, events, quarantine
 from service.store.quarantine import Unread
 from service.usecases.settling import settle
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sqlalchemy import Engine
     from sqlalchemy.orm import Session
@@ -73,6 +73,7 @@ def _apply_events(session: Session, arrivals: Sequence[Arrival], now: datetime) 
         },
     )
     appointments.write_outcomes(session, rows.values(), now=now)
+    _hurry(session, new.values(), dispositions, now)
     answers = [_answer(arrival, new, dispositions) for arrival in arrivals]
     events.record_deliveries(session, list(zip(arrivals, answers, strict=True)))
     return answers
@@ -101,6 +102,19 @@ def _judge(
             displaced.append(decision.superseded)
     events.supersede(session, displaced)
     return dispositions
+
+
+def _hurry(
+    session: Session, arrivals: Iterable[Arrival], dispositions: Mapping[str, Disposition], now: datetime
+) -> None:
+    """An event that nobody knows may be what an unconfirmed submission waits for."""
+    mrns = {
+        arrival.event.mrn
+        for arrival in arrivals
+        if arrival.event.mrn and dispositions[arrival.event.id] is Disposition.UNMATCHED
+    }
+    if mrns:
+        asking.hurry(session, mrns, now=now)
 
 
 def _answer(arrival: Arrival, new: Mapping[str, Arrival], dispositions: Mapping[str, Disposition]) -> Disposition:

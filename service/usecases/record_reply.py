@@ -26,6 +26,9 @@ LONGEST_BACK_OFF = timedelta(minutes=1)
 UNAUTHORIZED_PAUSE = timedelta(minutes=1)
 """A person has to mend the credentials; until then one call a minute is enough to notice that they did."""
 
+CLOCK_MARGIN = timedelta(seconds=2)
+"""How far Cobalt's clock may be behind ours where no reply told the time."""
+
 
 def record_reply(engine: Engine, claim: Claim, reply: cobalt.Reply, *, overdue_after: timedelta) -> str:
     """Record the outcome of a claimed call, and apply the events that waited for it.
@@ -35,8 +38,8 @@ def record_reply(engine: Engine, claim: Claim, reply: cobalt.Reply, *, overdue_a
     """
     now = datetime.now(UTC)
     with transaction(engine) as session:
-        if isinstance(reply, cobalt.Accepted):
-            events.lock_cobalt_ids(session, [reply.cobalt_appointment_id])
+        cobalt_id = reply.cobalt_appointment_id if isinstance(reply, cobalt.Accepted) else claim.cobalt_appointment_id
+        events.lock_cobalt_ids(session, [cobalt_id] if cobalt_id else [])
         row = appointments.lock_appointment(session, claim.appointment_id)
         _write_down(session, claim, reply, now)
         if row is None or (row.attempt, row.tries) != (claim.attempt, claim.tries):
@@ -65,22 +68,31 @@ def _apply(session: Session, row: Appointment, claim: Claim, reply: cobalt.Reply
         case cobalt.Rejected():
             _reject(session, row, claim, reply, now)
         case cobalt.Unclear():
-            row.submission = "unconfirmed"
-            row.last_error = reply.error
-            row.due_at = now
+            _doubt(session, row, reply.error, now)
+
+
+def _doubt(session: Session, row: Appointment, error: str, now: datetime) -> None:
+    """Nobody knows whether Cobalt took it: evidence has to say, it is never sent again blindly."""
+    row.submission = "unconfirmed"
+    row.last_error = error
+    row.due_at = now
+    if row.cobalt_appointment_id and row.sent_at:
+        # A correction: if it was taken, then not before it was sent. What waited for this to be known may come.
+        row.attempt_since = row.sent_at - CLOCK_MARGIN
+        session.flush()
+        match_waiting(session, row.cobalt_appointment_id, now=now)
 
 
 def _accept(session: Session, row: Appointment, claim: Claim, reply: cobalt.Accepted, now: datetime) -> None:
     cobalt_id = reply.cobalt_appointment_id
     if appointments.belongs_to_another(session, cobalt_id, row.id):
-        row.submission = "unconfirmed"
-        row.last_error = "Cobalt answered with the id of another appointment"
-        row.due_at = now
+        _doubt(session, row, "Cobalt answered with the id of another appointment", now)
         return
     row.submission = "accepted"
     row.cobalt_appointment_id = cobalt_id
     row.cobalt_job_id = reply.job_id or row.cobalt_job_id
     row.accepted_at = now
+    row.accepted_request = claim.request
     row.last_error = None
     row.attempt_since = EVER if claim.operation == "create" else _began_at(claim, reply.replied_at, now)
     session.flush()

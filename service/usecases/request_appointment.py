@@ -1,4 +1,4 @@
-"""Take a request for an appointment: one committed row, which is also the outbox of its submission."""
+"""Take a request for an appointment: one row, which is also the outbox of its submission."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from service.db import transaction
 from service.errors import InvalidFieldsError
 from service.ids import new_id
 from service.models import Appointment
@@ -15,7 +14,6 @@ from service.states import EVER
 from service.usecases.accounts import account_names
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
     from sqlalchemy.orm import Session
 
     from service.config import Settings
@@ -38,23 +36,15 @@ class AppointmentRequest:
     request_id: str
 
 
-def request_appointment(engine: Engine, settings: Settings, wanted: AppointmentRequest) -> Appointment:
-    """Record a request; a worker submits it.
+def request_appointment(session: Session, settings: Settings, wanted: AppointmentRequest) -> Appointment:
+    """Record a request, in the caller's transaction; once that is committed, a worker submits it.
 
     Raises:
         InvalidFieldsError: There is no such account, or none was named and there are several.
     """
-    with transaction(engine) as session:
-        appointment = new_appointment(session, settings, wanted)
-        session.add(appointment)
-    return appointment
-
-
-def new_appointment(session: Session, settings: Settings, wanted: AppointmentRequest) -> Appointment:
-    """Make the row, without writing it yet."""
     now = datetime.now(UTC)
     start = read_start(wanted.fields)
-    return Appointment(
+    appointment = Appointment(
         id=new_id("appt"),
         account=_account(session, settings, wanted.account),
         status="processing",
@@ -76,7 +66,12 @@ def new_appointment(session: Session, settings: Settings, wanted: AppointmentReq
         discrepancies=[],
         created_at=now,
         updated_at=now,
+        asks=0,
+        candidates=[],
     )
+    session.add(appointment)
+    session.flush()
+    return appointment
 
 
 def _account(session: Session, settings: Settings, name: str | None) -> str:

@@ -13,10 +13,10 @@ import structlog
 from service import cobalt, log
 from service.db import transaction
 from service.errors import AppointmentsError, DatabaseUnavailableError
-from service.request_fields import as_sent
+from service.request_fields import as_sent, changed_fields
 from service.store import submissions
 from service.usecases.accounts import get_credentials
-from service.usecases.record_reply import UNAUTHORIZED_PAUSE, record_reply
+from service.usecases.record_reply import CLOCK_MARGIN, UNAUTHORIZED_PAUSE, record_reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,9 +125,10 @@ class Submitter:
         except AppointmentsError as error:
             return cobalt.NeverLeft(type(error).__name__)
         body = as_sent(claim.request, credentials.time_format, credentials.timezone)
-        if claim.cobalt_appointment_id:
-            return self._client.correct(credentials, claim.cobalt_appointment_id, body)
-        return self._client.create(credentials, body)
+        if not claim.cobalt_appointment_id:
+            return self._client.create(credentials, body)
+        taken = as_sent(claim.accepted_request or {}, credentials.time_format, credentials.timezone)
+        return self._client.correct(credentials, claim.cobalt_appointment_id, changed_fields(body, taken) or body)
 
     def _pause_after(self, reply: cobalt.Reply, account: str) -> None:
         if isinstance(reply, cobalt.Unauthorized):
@@ -151,7 +152,9 @@ class Submitter:
 def expire_leases(engine: Engine) -> dict[str, int]:
     """Notice calls whose worker was lost in the middle; returns counts."""
     with transaction(engine) as session:
-        lost = submissions.expire_leases(session, now=datetime.now(UTC), error="the worker was lost during the call")
+        lost = submissions.expire_leases(
+            session, now=datetime.now(UTC), error="the worker was lost during the call", margin=CLOCK_MARGIN
+        )
     for appointment_id in lost:
         logger.warning("submission unconfirmed: its worker was lost", appointment_id=appointment_id)
     return {"expired": len(lost)}

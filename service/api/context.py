@@ -1,0 +1,24 @@
+"""What views need of the application: its engine and its settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import current_app
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from service.config import Settings
+
+
+def engine() -> Engine:
+    """Get the pool of connections for the API."""
+    found: Engine = current_app.extensions["engine"]
+    return found
+
+
+def settings() -> Settings:
+    """Get the settings."""
+    found: Settings = current_app.extensions["settings"]
+    return found

@@ -1,0 +1,44 @@
+"""The header Idempotency-Key, for every write."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from flask import request
+
+from service.api.auth import caller
+from service.api.context import engine, settings
+from service.errors import InvalidHeaderError
+from service.usecases.idempotency import Once, do_once
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flask.typing import ResponseReturnValue
+    from sqlalchemy.orm import Session
+
+    from service.usecases.idempotency import Answer
+
+_GOOD = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
+
+
+def answer_once(work: Callable[[Session], Answer]) -> ResponseReturnValue:
+    """Do the work of a write once for each Idempotency-Key, and answer it.
+
+    Args:
+        work: Does it in the given session; it must call nothing but the database.
+    """
+    answer = do_once(engine(), _once(), work)
+    headers = answer.headers | ({"Idempotent-Replayed": "true"} if answer.replayed else {})
+    return answer.body, answer.http_status, headers
+
+
+def _once() -> Once | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    if not _GOOD.fullmatch(key):
+        raise InvalidHeaderError("Idempotency-Key", "must be 1 to 255 visible ASCII characters, like a UUID")
+    asked = f"{request.method} {request.path}\n".encode() + request.get_data()
+    return Once(caller().key_id, key, asked, settings().idempotency_ttl)

@@ -1,0 +1,68 @@
+"""The quarantine over HTTP."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from flask.views import MethodView
+
+from service.api import representation
+from service.api.arguments import Blueprint
+from service.api.auth import requires, sees_phi
+from service.api.context import engine
+from service.api.schemas import QuarantinedOut, QuarantineListOut, QuarantineQuery, ReplayOut
+from service.db import transaction
+from service.errors import NotFoundError
+from service.store import quarantine
+from service.usecases.replay import replay
+
+if TYPE_CHECKING:
+    from flask.typing import ResponseReturnValue
+
+blueprint = Blueprint(
+    "quarantine", __name__, url_prefix="/v1/quarantine", description="Authentic bytes that could not be read"
+)
+
+
+@blueprint.route("")
+class QuarantineList(MethodView):
+    """All of the quarantine."""
+
+    @requires("ops")
+    @blueprint.arguments(QuarantineQuery, location="query")
+    @blueprint.response(HTTPStatus.OK, QuarantineListOut)
+    def get(self, query: dict[str, Any]) -> Any:  # noqa: ANN401
+        """List what could not be read, newest first, without its content."""
+        limit = query["limit"]
+        with transaction(engine()) as session:
+            rows = quarantine.list_quarantined(session, after=query.get("cursor"), limit=limit + 1)
+        shown = [representation.quarantined(row) for row in rows[:limit]]
+        return {"data": shown, "next_cursor": shown[-1]["id"] if len(rows) > limit else None}
+
+
+@blueprint.route("/<quarantined_id>")
+class OneQuarantined(MethodView):
+    """One record of the quarantine."""
+
+    @requires("ops")
+    @blueprint.response(HTTPStatus.OK, QuarantinedOut)
+    def get(self, quarantined_id: str) -> Any:  # noqa: ANN401
+        """Read one record; its content needs the scope `phi` as well, for nobody can say what is in it."""
+        with transaction(engine()) as session:
+            row = quarantine.find_quarantined(session, quarantined_id)
+        if row is None:
+            raise NotFoundError("there is nothing in quarantine under this id")
+        return representation.quarantined(row, content=sees_phi())
+
+
+@blueprint.route("/<quarantined_id>/replay")
+class Replay(MethodView):
+    """Another try at reading."""
+
+    @requires("ops")
+    @blueprint.response(HTTPStatus.OK, ReplayOut)
+    def post(self, quarantined_id: str) -> ResponseReturnValue:
+        """Read a record again, after a fix; any number of times, the event is applied once."""
+        disposition, event_id = replay(engine(), quarantined_id)
+        return {"disposition": disposition.value, "event_id": event_id}

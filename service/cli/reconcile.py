@@ -1,0 +1,64 @@
+"""Commands that find out what was missed: at once, or with a person's knowledge."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import click
+from rich.console import Console
+from rich.progress import track
+
+from service.cli.context import Duration, open_engine
+from service.cobalt import Cobalt
+from service.config import Settings
+from service.db import transaction
+from service.errors import AppointmentsError, CobaltError
+from service.store import asking
+from service.usecases.adopt import adopt_by_hand
+from service.usecases.ask_cobalt import Asker
+
+
+@click.command()
+@click.option("--since", type=Duration(), default="7d", show_default=True, help="How far back to look, like 12h or 7d.")
+@click.option("--dry-run", is_flag=True, help="Only list what would be asked about.")
+def reconcile(since: timedelta, *, dry_run: bool) -> None:
+    """Ask Cobalt at once about everything that was sent and has no outcome."""
+    settings = Settings.from_env()
+    engine = open_engine(settings)
+    with transaction(engine) as session:
+        questions = asking.open_questions(session, since=datetime.now(UTC) - since)
+    if dry_run:
+        for question in questions:
+            click.echo(f"{question.appointment_id}  {question.submission}  sent {question.sent_at.isoformat()}")
+        click.echo(f"{len(questions)} would be asked about", err=True)
+        return
+    counts: Counter[str] = Counter()
+    console = Console(stderr=True)
+    with Cobalt(settings) as client:
+        asker = Asker(engine, settings, client)
+        for question in track(questions, "asking Cobalt", console=console):
+            try:
+                counts[asker.ask(question)] += 1
+            except CobaltError as error:
+                console.print(f"{question.appointment_id}: {error}")
+                counts["no answer"] += 1
+            except AppointmentsError as error:
+                console.print(f"{question.appointment_id}: {error}")
+                counts["could not ask"] += 1
+    click.echo(", ".join(f"{count} {what}" for what, count in sorted(counts.items())) or "nothing to ask about")
+
+
+@click.command()
+@click.argument("appointment_id")
+@click.argument("cobalt_appointment_id")
+def adopt(appointment_id: str, cobalt_appointment_id: str) -> None:
+    """Say that an unconfirmed APPOINTMENT_ID is COBALT_APPOINTMENT_ID at Cobalt.
+
+    For a person who looked at the candidates that the API shows, or into the EHR.
+    """
+    settings = Settings.from_env()
+    adopt_by_hand(open_engine(settings), appointment_id, cobalt_appointment_id, overdue_after=settings.overdue_after)
+
+
+COMMANDS = (reconcile, adopt)

@@ -1,0 +1,153 @@
+"""Queries about what is not known yet: overdue outcomes and unconfirmed submissions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select, text
+
+from service.models import Appointment, Event
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from datetime import datetime, timedelta
+
+    from sqlalchemy.orm import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """An appointment that Cobalt should be asked about.
+
+    Args:
+        cobalt_appointment_id: None when a create's reply was lost.
+        cobalt_job_id: In the later reply shape only.
+        asks: How often it was asked before.
+    """
+
+    appointment_id: str
+    account: str
+    status: str
+    submission: str
+    cobalt_appointment_id: str | None
+    cobalt_job_id: str | None
+    mrn: str
+    provider: str
+    starts_local: datetime | None
+    starts_at: datetime | None
+    sent_at: datetime
+    asks: int
+
+
+_RETURNING = """
+  a.id AS appointment_id, a.account, a.status, a.submission, a.cobalt_appointment_id, a.cobalt_job_id, a.mrn,
+  a.provider, a.starts_local, a.starts_at, a.sent_at, a.asks
+"""
+_CLAIM = """
+WITH due AS (
+  SELECT id FROM appointments WHERE {which} AND due_at <= :now
+  ORDER BY due_at LIMIT :most
+  FOR NO KEY UPDATE SKIP LOCKED
+)
+UPDATE appointments a SET
+  asks = a.asks + 1,
+  due_at = :now + CAST(:interval AS interval) * power(2, least(a.asks, 6)) * (0.75 + random() / 2)
+FROM due WHERE a.id = due.id
+RETURNING {returning}
+"""
+_CLAIM_OPEN = text(
+    _CLAIM.format(which="status = 'processing' AND submission IN ('accepted', 'unconfirmed')", returning=_RETURNING)
+)
+# Given up, but then an event came that may be theirs: see hurry.
+_CLAIM_LATE = text(_CLAIM.format(which="submission = 'unconfirmed' AND status = 'failed'", returning=_RETURNING))
+
+_OPEN = text(f"""
+SELECT {_RETURNING} FROM appointments a
+WHERE status = 'processing' AND submission IN ('accepted', 'unconfirmed') AND sent_at >= :since
+ORDER BY sent_at
+""")  # noqa: S608 (constants)
+
+
+def claim_questions(session: Session, *, most: int, now: datetime, interval: timedelta) -> list[Question]:
+    """Claim appointments that are due to be asked about, and put each off until the next time.
+
+    Args:
+        most: How many.
+        now: On our clock.
+        interval: The first wait; it doubles each time, up to 64 times that, with jitter.
+    """
+    questions: list[Question] = []
+    for query in (_CLAIM_OPEN, _CLAIM_LATE):
+        wanted = {"most": most - len(questions), "now": now, "interval": interval}
+        questions += [Question(**row) for row in session.execute(query, wanted).mappings()]
+    return questions
+
+
+def open_questions(session: Session, *, since: datetime) -> list[Question]:
+    """List every appointment that was sent since then and has no outcome, whether or not it is due."""
+    return [Question(**row) for row in session.execute(_OPEN, {"since": since}).mappings()]
+
+
+def hurry(session: Session, mrns: Collection[str], *, now: datetime) -> None:
+    """Have unconfirmed submissions for these patients looked at at once: an event came that may be theirs."""
+    session.execute(
+        text(
+            "UPDATE appointments SET due_at = :now WHERE submission = 'unconfirmed' AND mrn = ANY(:mrns)"
+            " AND status <> 'created' AND cobalt_appointment_id IS NULL AND due_at > :now"
+        ),
+        {"mrns": list(mrns), "now": now},
+    )
+
+
+def find_rivals(session: Session, question: Question) -> Sequence[Appointment]:
+    """Find the other requests for this patient whose id at Cobalt is not known yet either."""
+    return session.scalars(
+        select(Appointment).where(
+            Appointment.mrn == question.mrn,
+            Appointment.account == question.account,
+            Appointment.id != question.appointment_id,
+            Appointment.status == "processing",
+            Appointment.cobalt_appointment_id.is_(None),
+            Appointment.submission.in_(["sending", "unconfirmed"]),
+        )
+    ).all()
+
+
+def find_unmatched(session: Session, mrn: str) -> Sequence[Event]:
+    """Find the events about a patient that wait for their appointment to become known."""
+    return session.scalars(
+        select(Event).where(Event.disposition == "unmatched", Event.payload["data"]["mrn"].astext == mrn)
+    ).all()
+
+
+def find_known(session: Session, cobalt_ids: Collection[str]) -> set[str]:
+    """Find which of these ids at Cobalt belong to an appointment already."""
+    return set(
+        session.scalars(
+            select(Appointment.cobalt_appointment_id).where(Appointment.cobalt_appointment_id.in_(cobalt_ids))
+        )
+    )
+
+
+def last_confirmed_zone(session: Session, account: str) -> str | None:
+    """Say in which zone Cobalt last confirmed an appointment of this account."""
+    return session.scalar(
+        select(Appointment.confirmation["timezone"].astext)
+        .where(Appointment.account == account, Appointment.status == "created")
+        .order_by(Appointment.created_at.desc())
+        .limit(1)
+    )
+
+
+def find_overlooked(session: Session) -> list[str]:
+    """Find ids at Cobalt with events that wait although their appointment is known: there should never be any."""
+    return list(
+        session.scalars(
+            text(
+                "SELECT DISTINCT e.cobalt_appointment_id FROM events e JOIN appointments a"
+                " ON a.cobalt_appointment_id = e.cobalt_appointment_id"
+                " WHERE e.disposition = 'unmatched' AND a.attempt_since IS NOT NULL"
+            )
+        )
+    )

@@ -1,0 +1,173 @@
+"""Settle an unconfirmed submission by evidence: find out which appointment at Cobalt is its own."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from service import log
+from service.db import transaction
+from service.errors import ConflictError, NotFoundError
+from service.events import event_from
+from service.evidence import Asked, Evidence, fits, from_event
+from service.failures import Category
+from service.states import EVER
+from service.store import appointments, asking, events
+from service.usecases.match_waiting import match_waiting
+from service.usecases.record_reply import CLOCK_MARGIN
+from service.usecases.settling import refuse
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sqlalchemy import Engine
+    from sqlalchemy.orm import Session
+
+    from service.models import Appointment
+    from service.store.asking import Question
+
+UNCONFIRMED_REASON = (
+    "Cobalt's answer to this request was lost, and since then neither an event nor Cobalt's list has shown an "
+    "appointment for it. Check the EHR, then resubmit."
+)
+
+FOR_GOOD = timedelta(days=36_500)
+"""Nothing is due any more, unless an event comes that may be this one's."""
+
+logger = log.get_logger(__name__)
+
+
+def adopt(
+    engine: Engine,
+    question: Question,
+    listed: Sequence[Evidence],
+    *,
+    zone: str | None,
+    references: Mapping[str, str],
+    overdue_after: timedelta,
+) -> str:
+    """Give an unconfirmed submission the one appointment at Cobalt that fits it and no other request.
+
+    Args:
+        engine: Where the appointments are.
+        question: The submission; the reply to its create was lost.
+        listed: What Cobalt's list shows; empty when it was not asked.
+        zone: The clinic's zone, where it is known.
+        references: Cobalt's ``access_token_reference_id`` -> our account.
+        overdue_after: How long its event may take from now on.
+
+    Returns:
+        ``adopted``; ``nothing`` fits; ``candidates`` are left for a person; or it has ``moved`` on meanwhile.
+    """
+    now = datetime.now(UTC)
+    with transaction(engine) as session:
+        zone = zone or asking.last_confirmed_zone(session, question.account)
+        candidates = _candidates(session, question, listed, zone, references)
+        events.lock_cobalt_ids(session, candidates)
+        row = _lock_waiting(session, question.appointment_id)
+        if row is None:
+            return "moved"
+        known = asking.find_known(session, candidates)
+        free = [cobalt_id for cobalt_id in candidates if cobalt_id not in known]
+        if len(free) == 1 and not _contested(session, question, candidates[free[0]], zone):
+            _give(session, row, free[0], now=now, overdue_after=overdue_after)
+            return "adopted"
+        if free != list(row.candidates):
+            row.candidates = sorted(free)
+            row.updated_at = now
+            row.version += 1
+        return "candidates" if free else "nothing"
+
+
+def adopt_by_hand(engine: Engine, appointment_id: str, cobalt_id: str, *, overdue_after: timedelta) -> None:
+    """Do what a person decided who looked at the candidates, or into the EHR.
+
+    Raises:
+        NotFoundError: There is no such appointment.
+        ConflictError: It is not unconfirmed, or the id belongs to another appointment.
+    """
+    with transaction(engine) as session:
+        events.lock_cobalt_ids(session, [cobalt_id])
+        row = _lock_waiting(session, appointment_id)
+        if row is None:
+            if appointments.lock_appointment(session, appointment_id) is None:
+                raise NotFoundError("there is no appointment with this id")
+            raise ConflictError("this appointment does not wait for its id at Cobalt")
+        if appointments.belongs_to_another(session, cobalt_id, appointment_id):
+            raise ConflictError("this id at Cobalt belongs to another appointment")
+        _give(session, row, cobalt_id, now=datetime.now(UTC), overdue_after=overdue_after)
+
+
+def give_up(engine: Engine, question: Question) -> bool:
+    """Fail an unconfirmed submission for which the evidence has stayed away; tells whether it did."""
+    now = datetime.now(UTC)
+    with transaction(engine) as session:
+        row = appointments.lock_appointment(session, question.appointment_id)
+        if row is None or row.submission != "unconfirmed" or row.sent_at != question.sent_at or row.candidates:
+            return False
+        outcome = appointments.as_locked(row)
+        refuse(outcome, Category.SUBMISSION_UNCONFIRMED, UNCONFIRMED_REASON, occurred_at=question.sent_at, now=now)
+        appointments.write_outcomes(session, [outcome], now=now)
+        row.due_at = now + FOR_GOOD
+    logger.warning("submission unconfirmed for good", appointment_id=question.appointment_id)
+    return True
+
+
+def _give(session: Session, row: Appointment, cobalt_id: str, *, now: datetime, overdue_after: timedelta) -> None:
+    row.submission = "accepted"
+    row.cobalt_appointment_id = cobalt_id
+    row.accepted_at = now
+    row.accepted_request = row.request
+    row.last_error = None
+    row.candidates = []
+    row.attempt_since = EVER
+    row.due_at = now + overdue_after
+    row.updated_at = now
+    row.version += 1
+    session.flush()
+    match_waiting(session, cobalt_id, now=now)
+    logger.info("submission adopted", appointment_id=row.id, cobalt_appointment_id=cobalt_id)
+
+
+def _lock_waiting(session: Session, appointment_id: str) -> Appointment | None:
+    """Lock an appointment if it still waits to learn its id at Cobalt."""
+    row = appointments.lock_appointment(session, appointment_id)
+    if row is None or row.submission != "unconfirmed" or row.cobalt_appointment_id or row.status == "created":
+        return None
+    return row
+
+
+def _same_account(reference: str | None, account: str, references: Mapping[str, str]) -> bool:
+    """Tell whether an event can be an account's: one that names no account known here may be anybody's."""
+    return references.get(reference or "", account) == account
+
+
+def _candidates(
+    session: Session,
+    question: Question,
+    listed: Sequence[Evidence],
+    zone: str | None,
+    references: Mapping[str, str],
+) -> dict[str, list[Evidence]]:
+    """Group the evidence by id at Cobalt, and keep the ids of which all of it fits."""
+    waiting = (
+        from_event(event_from(event.payload, received_at=event.received_at))
+        for event in asking.find_unmatched(session, question.mrn)
+        if _same_account(event.account_reference, question.account, references)
+    )
+    by_id: dict[str, list[Evidence]] = {}
+    for one in (*waiting, *listed):
+        if one is not None:
+            by_id.setdefault(one.cobalt_id, []).append(one)
+    asked = _asked(question, zone)
+    return {cobalt_id: group for cobalt_id, group in sorted(by_id.items()) if all(fits(one, asked) for one in group)}
+
+
+def _contested(session: Session, question: Question, group: Sequence[Evidence], zone: str | None) -> bool:
+    """Tell whether another request that waits for its id could be the one just as well."""
+    return any(all(fits(one, _asked(rival, zone)) for one in group) for rival in asking.find_rivals(session, question))
+
+
+def _asked(one: Question | Appointment, zone: str | None) -> Asked:
+    sent_at = one.sent_at or datetime.now(UTC)
+    return Asked(one.mrn, one.starts_local, one.starts_at, zone, one.provider, sent_at - CLOCK_MARGIN)

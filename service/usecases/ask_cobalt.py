@@ -1,0 +1,262 @@
+"""Ask Cobalt for what was missed: outcomes that are overdue, and submissions whose reply was lost."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from service import log
+from service.db import transaction
+from service.errors import AppointmentsError, CobaltError
+from service.events import Unreadable, event_from
+from service.evidence import Evidence
+from service.states import Disposition
+from service.store import asking, events
+from service.store.events import Arrival, Source
+from service.usecases.accounts import account_references, get_credentials
+from service.usecases.adopt import adopt, give_up
+from service.usecases.apply_events import apply
+from service.usecases.match_waiting import match_waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Engine
+
+    from service.cobalt import Cobalt, Credentials
+    from service.config import Settings
+    from service.store.asking import Question
+
+CALLS_AT_ONCE = 4
+DAY = timedelta(days=1)
+NOT_BOOKED = frozenset({"pending", "failed", "processing"})
+"""Statuses in Cobalt's list of what is not, or not yet, in the EHR."""
+
+logger = log.get_logger(__name__)
+
+
+class Asker:
+    """Asks Cobalt, a few questions at once, each account at its own pace.
+
+    Args:
+        engine: Where the appointments are.
+        settings: For accounts and intervals.
+        client: The client to Cobalt.
+    """
+
+    def __init__(self, engine: Engine, settings: Settings, client: Cobalt) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._client = client
+        self._calls = ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="ask")
+        self._free = threading.Semaphore(CALLS_AT_ONCE)
+        self._pace = Pace(settings.ask_rate)
+
+    def run_once(self) -> dict[str, int]:
+        """Start asking about as many due appointments as there is room for; returns counts."""
+        room = 0
+        while room < CALLS_AT_ONCE and self._free.acquire(blocking=False):
+            room += 1
+        questions: list[Question] = []
+        try:
+            if room:
+                with transaction(self._engine) as session:
+                    questions = asking.claim_questions(
+                        session, most=room, now=datetime.now(UTC), interval=self._settings.ask_interval
+                    )
+            for question in questions:
+                self._calls.submit(self._ask_and_free, question)
+        finally:
+            for _ in range(room - len(questions)):
+                self._free.release()
+        return {"asked": len(questions)}
+
+    def finish(self) -> None:
+        """Wait for the questions that are under way."""
+        self._calls.shutdown(wait=True)
+
+    def ask(self, question: Question) -> str:
+        """Ask about one appointment, and do what the answer says.
+
+        Returns:
+            ``settled``, ``adopted``, ``failed``, ``candidates`` or ``unknown`` as before.
+
+        Raises:
+            CobaltError: Cobalt did not answer.
+        """
+        with transaction(self._engine) as session:
+            credentials = get_credentials(session, self._settings, question.account)
+            references = account_references(session, self._settings)
+        if question.cobalt_appointment_id:
+            return self._ask_outcome(question, credentials)
+        found = adopt(
+            self._engine,
+            question,
+            [],
+            zone=credentials.timezone,
+            references=references,
+            overdue_after=self._settings.overdue_after,
+        )
+        if found == "nothing" and question.status == "processing":
+            listed = [one for entry in self._list(question, credentials) if (one := _evidence(entry))]
+            found = adopt(
+                self._engine,
+                question,
+                listed,
+                zone=credentials.timezone,
+                references=references,
+                overdue_after=self._settings.overdue_after,
+            )
+            if found == "nothing" and self._evidence_stays_away(question) and give_up(self._engine, question):
+                return "failed"
+        return found if found in {"adopted", "candidates"} else "unknown"
+
+    def _ask_outcome(self, question: Question, credentials: Credentials) -> str:
+        """Ask what became of an appointment whose id is known: its job's events, else the list."""
+        now = datetime.now(UTC)
+        told: list[dict[str, Any]] = []
+        if question.cobalt_job_id:
+            self._pace.wait(credentials.account)
+            told = self._client.events_of_job(credentials, question.cobalt_job_id)
+        if self._apply(told, now):
+            return "settled"
+        booked = [
+            _created_event(entry, now)
+            for entry in self._list(question, credentials)
+            if str(entry.get("id", "")) == question.cobalt_appointment_id and entry.get("status") not in NOT_BOOKED
+        ]
+        if self._apply(booked, now):
+            return "settled"
+        if (
+            question.submission == "unconfirmed"
+            and self._evidence_stays_away(question)
+            and give_up(self._engine, question)
+        ):
+            return "failed"
+        return "unknown"
+
+    def _apply(self, told: Sequence[dict[str, Any]], now: datetime) -> bool:
+        """Apply what Cobalt told through the one door; tells whether any of it settled something."""
+        arrivals = []
+        for payload in told:
+            try:
+                arrivals.append(Arrival(event_from(payload, received_at=now), Source.POLL, now))
+            except Unreadable as unreadable:
+                logger.error("a fetched event cannot be read", problem=str(unreadable))  # noqa: TRY400
+        return bool(arrivals) and Disposition.APPLIED in apply(self._engine, arrivals)
+
+    def _list(self, question: Question, credentials: Credentials) -> list[dict[str, Any]]:
+        start = question.starts_local or question.starts_at or datetime.now(UTC)
+        self._pace.wait(credentials.account)
+        return self._client.list_appointments(
+            credentials,
+            first=(start - DAY).date(),  # a day more on both sides: the list may count days in another zone
+            last=(start + DAY).date(),
+            mrn=question.mrn,
+        )
+
+    def _evidence_stays_away(self, question: Question) -> bool:
+        return datetime.now(UTC) - question.sent_at > self._settings.unconfirmed_after
+
+    def _ask_and_free(self, question: Question) -> None:
+        with structlog.contextvars.bound_contextvars(appointment_id=question.appointment_id, account=question.account):
+            try:
+                logger.info("asked Cobalt", outcome=self.ask(question), tries=question.asks, state=question.submission)
+            except CobaltError as error:
+                logger.warning("Cobalt could not be asked", problem=str(error))
+            except AppointmentsError as error:
+                logger.warning("could not ask", problem=type(error).__name__)
+            except Exception:
+                logger.exception("asking broke")
+            finally:
+                self._free.release()
+
+
+class Pace:
+    """Spaces the questions on behalf of each account evenly.
+
+    Args:
+        rate: Questions a second.
+    """
+
+    def __init__(self, rate: float) -> None:
+        self._interval = 1 / rate
+        self._next: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def wait(self, account: str) -> None:
+        """Wait for this account's next turn."""
+        with self._lock:
+            now = time.monotonic()
+            turn = max(now, self._next.get(account, now))
+            self._next[account] = turn + self._interval
+        time.sleep(turn - now)
+
+
+def sweep_unmatched(engine: Engine) -> dict[str, int]:
+    """Apply events that wait although their appointment is known; there should never be any."""
+    matched = 0
+    with transaction(engine) as session:
+        overlooked = asking.find_overlooked(session)
+    for cobalt_id in overlooked:
+        with transaction(engine) as session:
+            events.lock_cobalt_ids(session, [cobalt_id])
+            matched += match_waiting(session, cobalt_id, now=datetime.now(UTC))
+    if matched:
+        logger.warning("events were waiting for a known appointment", count=matched)
+    return {"matched": matched}
+
+
+def _evidence(entry: dict[str, Any]) -> Evidence | None:
+    """See an entry of Cobalt's list [P] as evidence; None for what Cobalt's robots did not make."""
+    source = entry.get("object_metadata")
+    if isinstance(source, dict) and source.get("source") not in {None, "cobalt_operation"}:
+        return None
+    # The reader of events knows every form of ids and times.
+    event = event_from(_created_event(entry, datetime.now(UTC)), received_at=datetime.now(UTC))
+    confirmed = event.confirmation
+    if event.cobalt_appointment_id is None or confirmed is None:
+        return None
+    providers = [confirmed.provider_id, confirmed.provider_name]
+    created = entry.get("created_at")
+    return Evidence(
+        event.cobalt_appointment_id,
+        event.mrn,
+        confirmed.starts_at,
+        frozenset(name for name in providers if name),
+        _time(created) if isinstance(created, str) else None,
+    )
+
+
+def _created_event(entry: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """Write an entry of Cobalt's list as the event that was missed.
+
+    It is dated now, so that the real event, should it still come, is the earlier one and decides.
+    """
+    return {
+        "id": f"list_{entry.get('id')}",
+        "object": "event",
+        "created": now.isoformat(),
+        "type": "appointment.created",
+        "data": {
+            "appointment_id": entry.get("id"),
+            "mrn": entry.get("patient_mrn"),
+            "date_time": entry.get("datetime"),
+            "provider_id": entry.get("provider_ehr_id"),
+            "provider_name": entry.get("provider_name"),
+        },
+        "listed": entry,
+    }
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        time_ = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return time_ if time_.tzinfo else time_.replace(tzinfo=UTC)
