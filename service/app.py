@@ -51,6 +51,7 @@ def create_app(settings: Settings) -> Flask:
         pool=DOOR_CONNECTIONS,
         statement_timeout=settings.webhook_budget,
         lock_timeout=settings.webhook_budget / 2,
+        pre_ping=False,  # the spool is the way round
     )
     spool = Spool(settings.spool_dir, max_bytes=settings.spool_max_bytes)
     circuit = Circuit()
@@ -58,7 +59,7 @@ def create_app(settings: Settings) -> Flask:
     app.extensions["engine"] = engine
     app.extensions["spool"] = spool
     app.extensions["drainer"] = Drainer(door_engine, spool, circuit)
-    app.extensions["webhooks"] = WebhookTaker(
+    taker = WebhookTaker(
         Batches(
             partial(apply, door_engine), most=settings.intake_batch, queue_length=settings.intake_queue, name="door"
         ),
@@ -71,11 +72,11 @@ def create_app(settings: Settings) -> Flask:
         circuit,
         settings,
     )
+    app.wsgi_app = webhooks.WebhookEndpoint(app.wsgi_app, taker, settings.webhook_max_bytes)  # type: ignore[method-assign]
     problems.register(app)
     tracing.register(app)
     app.before_request(_no_nul)
     app.before_request(_only_json)
-    app.register_blueprint(webhooks.blueprint)
     app.register_blueprint(ops.blueprint)
     api = Api(app)
     api.register_blueprint(appointments.blueprint)

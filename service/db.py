@@ -52,7 +52,9 @@ class BoundedConnection(psycopg.Connection[Any]):
             raise
 
 
-def make_engine(url: str, *, pool: int, statement_timeout: timedelta, lock_timeout: timedelta) -> Engine:
+def make_engine(
+    url: str, *, pool: int, statement_timeout: timedelta, lock_timeout: timedelta, pre_ping: bool = True
+) -> Engine:
     """Make a pool of connections in which no wait is without an end.
 
     Args:
@@ -60,6 +62,8 @@ def make_engine(url: str, *, pool: int, statement_timeout: timedelta, lock_timeo
         pool: Connections at most.
         statement_timeout: The longest one statement may take.
         lock_timeout: The longest one statement may wait for a lock.
+        pre_ping: Try each connection before use, so that one which a restart killed is replaced and not served.
+            It costs a round trip each time; who has another way round an outage can do without.
     """
     options = {
         "statement_timeout": _milliseconds(statement_timeout),
@@ -95,9 +99,22 @@ def make_engine(url: str, *, pool: int, statement_timeout: timedelta, lock_timeo
         max_overflow=0,
         pool_timeout=CONNECT_TIMEOUT,
         pool_recycle=1800,
-        pool_pre_ping=True,  # a connection that a restart killed is replaced, not served
+        pool_pre_ping=pre_ping,
         hide_parameters=True,  # parameters are patients' data, and exceptions reach logs
     )
+
+
+# SQLAlchemy's, and the driver's own where it is used directly.
+_AWAY = (OperationalError, InterfaceError, PoolTimeoutError, psycopg.OperationalError, psycopg.InterfaceError)
+
+
+def driver(session: Session) -> psycopg.Connection[Any]:
+    """Get the driver's connection of a session's transaction, for statements on the hot path.
+
+    SQLAlchemy's share of a statement is several times the driver's; a batch of events makes six.
+    """
+    connection: psycopg.Connection[Any] = session.connection().connection.driver_connection  # type: ignore[assignment]
+    return connection
 
 
 @contextmanager
@@ -110,10 +127,11 @@ def transaction(engine: Engine) -> Iterator[Session]:
     try:
         with Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
-    except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+    except _AWAY as error:
         raise DatabaseUnavailableError("PostgreSQL is away or too slow") from error
-    except DBAPIError as error:
-        if error.connection_invalidated or isinstance(error.orig, psycopg.errors.ReadOnlySqlTransaction):
+    except (DBAPIError, psycopg.Error) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        if isinstance(cause, psycopg.errors.ReadOnlySqlTransaction) or getattr(error, "connection_invalidated", False):
             raise DatabaseUnavailableError("PostgreSQL went away or takes no writes") from error
         raise
 

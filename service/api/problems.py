@@ -48,11 +48,22 @@ _DETAIL = {
 }
 
 
+def problem_body(status: int, detail: str, errors: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Make the body of an error answer; see ``problem``."""
+    phrase = HTTPStatus(status).phrase
+    body: dict[str, Any] = {
+        "type": f"urn:cobalt-appointments:problem:{phrase.lower().replace(' ', '-')}",
+        "title": phrase,
+        "status": int(status),
+        "detail": detail,
+    }
+    if errors:
+        body["errors"] = [{"pointer": pointer, "detail": what} for pointer, what in errors.items()]
+    return body
+
+
 def problem(
-    status: int,
-    detail: str,
-    errors: Mapping[str, str] | None = None,
-    headers: Mapping[str, str] | None = None,
+    status: int, detail: str, errors: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
 ) -> Response:
     """Make an error answer.
 
@@ -62,15 +73,7 @@ def problem(
         errors: JSON pointer to a field -> what is wrong with it.
         headers: More headers.
     """
-    body: dict[str, Any] = {
-        "type": f"urn:cobalt-appointments:problem:{HTTPStatus(status).phrase.lower().replace(' ', '-')}",
-        "title": HTTPStatus(status).phrase,
-        "status": int(status),
-        "detail": detail,
-    }
-    if errors:
-        body["errors"] = [{"pointer": pointer, "detail": what} for pointer, what in errors.items()]
-    response = json.jsonify(body)
+    response = json.jsonify(problem_body(status, detail, errors))
     response.status_code = status
     response.content_type = CONTENT_TYPE
     response.headers.update(headers or {})

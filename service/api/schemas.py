@@ -282,8 +282,8 @@ class TimelineOut(Schema):
     data = fields.List(fields.Nested(TimelineEntryOut))
 
 
-class QuarantinedOut(Schema):
-    """Authentic bytes that could not be read."""
+class QuarantinedSummaryOut(Schema):
+    """Authentic bytes that could not be read, as a list shows them."""
 
     id = fields.String()
     received_at = fields.String()
@@ -293,13 +293,18 @@ class QuarantinedOut(Schema):
     deliveries = fields.Integer()
     replayed_at = fields.String(allow_none=True)
     event_id = fields.String(allow_none=True)
+
+
+class QuarantinedOut(QuarantinedSummaryOut):
+    """Authentic bytes that could not be read."""
+
     content = fields.String(metadata={"description": "Only with the scope `phi`; bytes that are no text are escaped"})
 
 
 class QuarantineListOut(Schema):
     """One page of the quarantine."""
 
-    data = fields.List(fields.Nested(QuarantinedOut(exclude=("content",))))
+    data = fields.List(fields.Nested(QuarantinedSummaryOut))
     next_cursor = fields.String(allow_none=True)
 
 

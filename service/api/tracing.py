@@ -26,6 +26,11 @@ def register(app: Flask) -> None:
     app.after_request(_end)
 
 
+def good_request_id(given: str | None) -> str:
+    """Take the caller's request id if it is a plain one, else make one."""
+    return given if given and _GOOD.fullmatch(given) else new_id("req")
+
+
 def request_id() -> str:
     """Say the id of the request under way."""
     found: str = g.request_id
@@ -33,8 +38,7 @@ def request_id() -> str:
 
 
 def _begin() -> None:
-    given = request.headers.get("X-Request-Id", "")
-    g.request_id = given if _GOOD.fullmatch(given) else new_id("req")
+    g.request_id = good_request_id(request.headers.get("X-Request-Id"))
     g.began = time.monotonic()
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=g.request_id)

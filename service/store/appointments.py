@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from psycopg.rows import namedtuple_row
 from psycopg.types.json import Jsonb
-from sqlalchemy import select, text
+from sqlalchemy import select
 
+from service.db import driver
 from service.models import Appointment
 from service.states import Ruling, Standing, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
     from datetime import datetime
 
     from sqlalchemy.orm import Session
@@ -44,41 +46,42 @@ class Locked:
 
 
 # Not FOR UPDATE: events may refer to a row that is being settled.
-_LOCK = text("""
+_LOCK = """
 SELECT id, cobalt_appointment_id, status, attempt, attempt_since, ruling_event_id, ruling_at, failures, mrn,
   starts_local, request ->> 'datetime' AS asked_datetime, starts_at, confirmation, failure_category, failure,
   discrepancies, settled_at
-FROM appointments WHERE cobalt_appointment_id = ANY(:ids) ORDER BY id
+FROM appointments WHERE cobalt_appointment_id = ANY(%(ids)s) ORDER BY id
 FOR NO KEY UPDATE
-""")
+"""
 
-_WRITE = text("""
+_WRITE = """
 UPDATE appointments a SET
   status = w.status, failures = w.failures, ruling_event_id = w.ruling_event_id, ruling_at = w.ruling_at,
   confirmation = w.confirmation, failure_category = w.failure_category, failure = w.failure,
   discrepancies = ARRAY(SELECT jsonb_array_elements_text(w.discrepancies)),
-  starts_at = w.starts_at, settled_at = w.settled_at, updated_at = :now, version = a.version + 1,
+  starts_at = w.starts_at, settled_at = w.settled_at, updated_at = %(now)s, version = a.version + 1,
   -- A correction that still waits to be sent is not needed any more once Cobalt has booked.
   submission = CASE WHEN w.status = 'created' AND a.submission = 'queued' AND a.cobalt_appointment_id IS NOT NULL
     THEN 'accepted' ELSE a.submission END,
   attempt_since = CASE WHEN w.status = 'created' AND a.submission = 'queued' AND a.cobalt_appointment_id IS NOT NULL
     THEN COALESCE(a.attempt_since, w.ruling_at) ELSE a.attempt_since END
 FROM unnest(
-  CAST(:ids AS text[]), CAST(:statuses AS text[]), CAST(:failures AS int[]), CAST(:ruling_ids AS text[]),
-  CAST(:ruling_ats AS timestamptz[]), CAST(:confirmations AS jsonb[]), CAST(:categories AS text[]),
-  CAST(:reasons AS jsonb[]), CAST(:discrepancies AS jsonb[]), CAST(:starts AS timestamptz[]),
-  CAST(:settled AS timestamptz[])
+  %(ids)s::text[], %(statuses)s::text[], %(failures)s::int[], %(ruling_ids)s::text[],
+  %(ruling_ats)s::timestamptz[], %(confirmations)s::jsonb[], %(categories)s::text[],
+  %(reasons)s::jsonb[], %(discrepancies)s::jsonb[], %(starts)s::timestamptz[],
+  %(settled)s::timestamptz[]
 ) AS w(id, status, failures, ruling_event_id, ruling_at, confirmation, failure_category, failure, discrepancies,
        starts_at, settled_at)
 WHERE a.id = w.id
-""")
+"""
 
 
 def lock_by_cobalt_ids(session: Session, cobalt_ids: Collection[str]) -> dict[str, Locked]:
     """Lock the appointments that have these ids at Cobalt, in the order of their own ids."""
     if not cobalt_ids:
         return {}
-    rows = session.execute(_LOCK, {"ids": list(cobalt_ids)})
+    cursor = driver(session).cursor(row_factory=namedtuple_row)
+    rows: Iterable[Any] = cursor.execute(_LOCK, {"ids": list(cobalt_ids)})
     return {row.cobalt_appointment_id: _locked(row, row.asked_datetime) for row in rows}
 
 
@@ -88,7 +91,7 @@ def write_outcomes(session: Session, rows: Collection[Locked], *, now: datetime)
     if not changed:
         return
     rulings = [row.standing.ruling for row in changed]
-    session.execute(
+    driver(session).execute(
         _WRITE,
         {
             "now": now,

@@ -7,8 +7,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from psycopg.types.json import Jsonb
-from sqlalchemy import bindparam, select, text, update
+from sqlalchemy import bindparam, select, update
 
+from service.db import driver
 from service.models import Event as EventRow
 from service.store.quarantine import Unread
 
@@ -57,37 +58,38 @@ class Arrival:
 
 # Whoever is about to match events with a Cobalt id, or to make an id known, holds this lock on it first. So of
 # an event and the reply to the create call, which race, the second always sees what the first wrote.
-_LOCK_IDS = text("""
+_LOCK_IDS = """
 SELECT pg_advisory_xact_lock(key)
-FROM (SELECT DISTINCT hashtextextended(id, 0) AS key FROM unnest(CAST(:ids AS text[])) AS id ORDER BY key) AS keys
-""")
+FROM (SELECT DISTINCT hashtextextended(id, 0) AS key FROM unnest(%(ids)s::text[]) AS id ORDER BY key) AS keys
+"""
 
-_INSERT = text("""
+_INSERT = """
 INSERT INTO events (id, type, disposition, appointment_id, account_reference, cobalt_appointment_id, occurred_at,
                     received_at, source, payload, raw)
 SELECT * FROM unnest(
-  CAST(:ids AS text[]), CAST(:types AS text[]), CAST(:dispositions AS text[]), CAST(:appointments AS text[]),
-  CAST(:accounts AS text[]), CAST(:cobalt_ids AS text[]), CAST(:occurred AS timestamptz[]),
-  CAST(:received AS timestamptz[]), CAST(:sources AS text[]), CAST(:payloads AS jsonb[]), CAST(:raws AS bytea[]))
-""")
+  %(ids)s::text[], %(types)s::text[], %(dispositions)s::text[], %(appointments)s::text[],
+  %(accounts)s::text[], %(cobalt_ids)s::text[], %(occurred)s::timestamptz[],
+  %(received)s::timestamptz[], %(sources)s::text[], %(payloads)s::jsonb[], %(raws)s::bytea[])
+"""
 
-_DELIVER = text("""
+_DELIVER = """
 INSERT INTO deliveries (event_id, received_at, source, disposition, request_id)
 SELECT * FROM unnest(
-  CAST(:ids AS text[]), CAST(:received AS timestamptz[]), CAST(:sources AS text[]),
-  CAST(:dispositions AS text[]), CAST(:requests AS text[]))
-""")
+  %(ids)s::text[], %(received)s::timestamptz[], %(sources)s::text[],
+  %(dispositions)s::text[], %(requests)s::text[])
+"""
 
 
-def lock_cobalt_ids(session: Session, cobalt_ids: Collection[str]) -> None:
-    """Hold Cobalt's ids, in a fixed order, until the transaction ends."""
-    if cobalt_ids:
-        session.execute(_LOCK_IDS, {"ids": list(cobalt_ids)})
+def lock_ids(session: Session, ids: Collection[str]) -> None:
+    """Hold ids of Cobalt's, in a fixed order, until the transaction ends."""
+    if ids:
+        driver(session).execute(_LOCK_IDS, {"ids": list(ids)})
 
 
 def find_known_ids(session: Session, event_ids: Collection[str]) -> set[str]:
     """Find which of these events are recorded already."""
-    return set(session.scalars(text("SELECT id FROM events WHERE id = ANY(:ids)"), {"ids": list(event_ids)}))
+    cursor = driver(session).execute("SELECT id FROM events WHERE id = ANY(%s)", [list(event_ids)])
+    return {row[0] for row in cursor}
 
 
 def record(
@@ -100,7 +102,7 @@ def record(
     if not arrivals:
         return
     events = [arrival.event for arrival in arrivals]
-    session.execute(
+    driver(session).execute(
         _INSERT,
         {
             "ids": [event.id for event in events],
@@ -120,7 +122,7 @@ def record(
 
 def record_deliveries(session: Session, answers: Sequence[tuple[Arrival, Disposition]]) -> None:
     """Record that these events arrived and what was answered."""
-    session.execute(
+    driver(session).execute(
         _DELIVER,
         {
             "ids": [arrival.event.id for arrival, _ in answers],
@@ -167,7 +169,4 @@ def change_dispositions(
 def supersede(session: Session, event_ids: Collection[str]) -> None:
     """Note that these events no longer decide anything."""
     if event_ids:
-        session.execute(
-            text("UPDATE events SET disposition = 'superseded' WHERE id = ANY(:ids)"),
-            {"ids": list(event_ids)},
-        )
+        driver(session).execute("UPDATE events SET disposition = 'superseded' WHERE id = ANY(%s)", [list(event_ids)])

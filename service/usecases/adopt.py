@@ -63,7 +63,7 @@ def adopt(
     with transaction(engine) as session:
         zone = zone or asking.last_confirmed_zone(session, question.account)
         candidates = _candidates(session, question, listed, zone, references)
-        events.lock_cobalt_ids(session, candidates)
+        events.lock_ids(session, candidates)
         row = _lock_waiting(session, question.appointment_id)
         if row is None:
             return "moved"
@@ -87,7 +87,7 @@ def adopt_by_hand(engine: Engine, appointment_id: str, cobalt_id: str, *, overdu
         ConflictError: It is not unconfirmed, or the id belongs to another appointment.
     """
     with transaction(engine) as session:
-        events.lock_cobalt_ids(session, [cobalt_id])
+        events.lock_ids(session, [cobalt_id])
         row = _lock_waiting(session, appointment_id)
         if row is None:
             if appointments.lock_appointment(session, appointment_id) is None:

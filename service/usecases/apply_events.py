@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from psycopg.errors import UniqueViolation
 from sqlalchemy.exc import IntegrityError
 
 from service.db import transaction
@@ -34,9 +35,8 @@ def apply(engine: Engine, arrivals: Sequence[Arrival]) -> list[Disposition]:
     try:
         with transaction(engine) as session:
             return apply_within(session, arrivals, now=datetime.now(UTC))
-    except IntegrityError:
-        # The same event came through another process meanwhile, and under no id of Cobalt's to lock: it is
-        # known now.
+    except (IntegrityError, UniqueViolation):
+        # The same event came through another process meanwhile, about another appointment: it is known now.
         with transaction(engine) as session:
             return apply_within(session, arrivals, now=datetime.now(UTC))
 
@@ -57,7 +57,9 @@ def _apply_events(session: Session, arrivals: Sequence[Arrival], now: datetime) 
         for arrival in new.values()
         if arrival.event.kind and arrival.event.cobalt_appointment_id
     }
-    events.lock_cobalt_ids(session, settling)
+    # What settles nothing has its own id locked: two batches that bring the same in different orders would
+    # otherwise wait for each other when they record it.
+    events.lock_ids(session, settling | {arrival.event.id for arrival in new.values() if not arrival.event.kind})
     for known in events.find_known_ids(session, new):
         del new[known]
     rows = appointments.lock_by_cobalt_ids(session, settling)

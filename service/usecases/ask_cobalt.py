@@ -205,7 +205,7 @@ def sweep_unmatched(engine: Engine) -> dict[str, int]:
         overlooked = asking.find_overlooked(session)
     for cobalt_id in overlooked:
         with transaction(engine) as session:
-            events.lock_cobalt_ids(session, [cobalt_id])
+            events.lock_ids(session, [cobalt_id])
             matched += match_waiting(session, cobalt_id, now=datetime.now(UTC))
     if matched:
         logger.warning("events were waiting for a known appointment", count=matched)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from service.events import event_from
@@ -29,9 +30,10 @@ def match_waiting(session: Session, cobalt_id: str, *, now: datetime) -> int:
         return 0
     dispositions: dict[str, Disposition] = {}
     for recorded in waiting:
-        event = event_from(recorded.payload, received_at=recorded.received_at)
+        # Under the id that it was recorded with: jsonb may have written a number in another way.
+        event = replace(event_from(recorded.payload, received_at=recorded.received_at), id=recorded.id)
         decision = settle(row, event, now=now)
-        dispositions[event.id] = decision.disposition
+        dispositions[recorded.id] = decision.disposition
         if decision.superseded:
             dispositions[decision.superseded] = Disposition.SUPERSEDED
     appointments.write_outcomes(session, [row], now=now)

@@ -39,7 +39,7 @@ def record_reply(engine: Engine, claim: Claim, reply: cobalt.Reply, *, overdue_a
     now = datetime.now(UTC)
     with transaction(engine) as session:
         cobalt_id = reply.cobalt_appointment_id if isinstance(reply, cobalt.Accepted) else claim.cobalt_appointment_id
-        events.lock_cobalt_ids(session, [cobalt_id] if cobalt_id else [])
+        events.lock_ids(session, [cobalt_id] if cobalt_id else [])
         row = appointments.lock_appointment(session, claim.appointment_id)
         _write_down(session, claim, reply, now)
         if row is None or (row.attempt, row.tries) != (claim.attempt, claim.tries):

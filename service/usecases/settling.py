@@ -41,7 +41,8 @@ def settle(row: Locked, event: Event, *, now: datetime) -> Decision:
         row.discrepancies = discrepancies(row, event)
         if event.confirmation:
             row.confirmation = _confirmation(event)
-            row.starts_at = event.confirmation.starts_at or row.starts_at
+            # Not what an earlier confirmation said, or the order in which two of them come would matter.
+            row.starts_at = event.confirmation.starts_at or _asked_instant(row)
         if event.failure:
             row.failure_category = event.failure.category.value
             row.failure = failure_record(
@@ -98,19 +99,23 @@ def _starts_elsewhere(row: Locked, event: Event) -> bool:
     confirmed = event.confirmation
     if confirmed is None:
         return False
-    if row.asked_datetime is not None and confirmed.starts_at is not None:
-        asked = read_start({"datetime": row.asked_datetime}).at
-        return asked is not None and abs(asked - confirmed.starts_at) > START_TOLERANCE
+    asked = _asked_instant(row)
+    if asked is not None and confirmed.starts_at is not None:
+        return abs(asked - confirmed.starts_at) > START_TOLERANCE
     local = _on_the_wall(confirmed)
     return row.asked_local is not None and local is not None and abs(row.asked_local - local) > START_TOLERANCE
+
+
+def _asked_instant(row: Locked) -> datetime | None:
+    return None if row.asked_datetime is None else read_start({"datetime": row.asked_datetime}).at
 
 
 def _on_the_wall(confirmed: Confirmation) -> datetime | None:
     try:
         zone = ZoneInfo(confirmed.timezone or "")
-    except (ValueError, OSError):
+        return confirmed.starts_at and confirmed.starts_at.astimezone(zone).replace(tzinfo=None)
+    except (KeyError, ValueError, OSError, OverflowError):  # no such zone, or in the last hours that datetime knows
         return None
-    return confirmed.starts_at and confirmed.starts_at.astimezone(zone).replace(tzinfo=None)
 
 
 def _confirmation(event: Event) -> dict[str, Any]:
