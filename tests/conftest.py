@@ -1,0 +1,128 @@
+"""One PostgreSQL for the whole run, and a database of its own for each test that asks for one."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from psycopg import sql
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
+
+from service import db
+from service.stack.postgres import EmbeddedPostgres
+from service.stack.stack import Stack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SERVER_URL = "TEST_SERVER_URL"
+# A power cut may take these databases.
+FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "300"}
+
+_server = pytest.StashKey[ExitStack]()
+
+
+@contextmanager
+def _embedded_server() -> Iterator[str]:
+    with tempfile.TemporaryDirectory(prefix="cobalt-tests-", ignore_cleanup_errors=True) as directory:
+        postgres = EmbeddedPostgres(Path(directory), settings=FAST)
+        try:
+            postgres.start()
+            yield postgres.url()
+        finally:
+            postgres.stop()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """With xdist the controller starts the server, and its workers inherit the address."""
+    config = session.config
+    if hasattr(config, "workerinput") or config.option.collectonly or config.getoption("dist", "no") == "no":
+        return
+    config.stash[_server] = ExitStack()
+    os.environ[SERVER_URL] = config.stash[_server].enter_context(_embedded_server())
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End it, also after Ctrl-C."""
+    if _server in config.stash:
+        del os.environ[SERVER_URL]
+        config.stash[_server].close()
+
+
+class ByCost(LoadScopeScheduling):  # type: ignore[misc]
+    """Tests that share something slow to bring up stay in one worker; the others go wherever there is room.
+
+    xdist's own groups have no effect since pytest 9.2: https://github.com/pytest-dev/pytest-xdist/issues/1386
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        if nodeid.startswith("tests/e2e/"):
+            return "the stack"
+        if nodeid.startswith("tests/integration/"):
+            return nodeid.partition("::")[0]
+        return nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByCost:
+    """Let xdist use it."""
+    return ByCost(config, log)
+
+
+@pytest.fixture(scope="session")
+def server_url() -> Iterator[str]:
+    """The libpq URL of the run's server; without xdist it starts when the first test asks."""
+    if SERVER_URL in os.environ:
+        yield os.environ[SERVER_URL]
+        return
+    with _embedded_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def template(server_url: str) -> Iterator[str]:
+    """The name of a database that the migrations built, to copy; one for each xdist worker."""
+    with _database(server_url) as url:
+        db.upgrade(url)
+        yield urlsplit(url).path.lstrip("/")
+
+
+@pytest.fixture
+def database_url(server_url: str, template: str) -> Iterator[str]:
+    """The libpq URL of a fresh database with the newest schema."""
+    with _database(server_url, template) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def stack(server_url: str, template: str) -> Iterator[Stack]:
+    """The whole service running: web, worker and sandbox, on a database of its own."""
+    with (
+        tempfile.TemporaryDirectory(prefix="cobalt-stack-", ignore_cleanup_errors=True) as directory,
+        _database(server_url, template) as url,
+        Stack(Path(directory), database_url=url, sandbox_options=["--delay", "0.1"]) as stack,
+    ):
+        yield stack
+
+
+@contextmanager
+def _database(server_url: str, template: str | None = None) -> Iterator[str]:
+    name = f"test_{secrets.token_hex(8)}"
+    # Copying files took 25 ms and going through the WAL 75 ms; where nothing is kept, nothing speaks for it.
+    copy = sql.SQL("TEMPLATE {} STRATEGY file_copy").format(sql.Identifier(template or "template1"))
+    _execute(server_url, sql.SQL("CREATE DATABASE {} {}").format(sql.Identifier(name), copy))
+    try:
+        yield urlsplit(server_url)._replace(path=f"/{name}").geturl()
+    finally:
+        _execute(server_url, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _execute(server_url: str, statement: sql.Composed) -> None:
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(statement)
