@@ -19,6 +19,11 @@ def find_account(session: Session, name: str) -> Account | None:
     return session.get(Account, name)
 
 
+def has_reference(session: Session, reference: str) -> bool:
+    """Tell whether an account has this reference at Cobalt."""
+    return session.scalars(select(Account.name).where(Account.reference == reference)).first() is not None
+
+
 def list_accounts(session: Session) -> Sequence[Account]:
     """List the accounts, by name."""
     return session.scalars(select(Account).order_by(Account.name)).all()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from datetime import datetime
 
+    from psycopg import Cursor
     from sqlalchemy.orm import Session
 
 
@@ -76,13 +77,22 @@ WHERE a.id = w.id
 """
 
 
-def lock_by_cobalt_ids(session: Session, cobalt_ids: Collection[str]) -> dict[str, Locked]:
-    """Lock the appointments that have these ids at Cobalt, in the order of their own ids."""
-    if not cobalt_ids:
-        return {}
-    cursor = driver(session).cursor(row_factory=namedtuple_row)
-    rows: Iterable[Any] = cursor.execute(_LOCK, {"ids": list(cobalt_ids)})
+def select_by_cobalt_ids(session: Session, cobalt_ids: Collection[str]) -> Cursor[Any]:
+    """Lock the appointments that have these ids at Cobalt, in the order of their own ids.
+
+    The answer is there when the pipeline ends; ``read_locked`` reads it.
+    """
+    return driver(session).cursor(row_factory=namedtuple_row).execute(_LOCK, {"ids": list(cobalt_ids)})
+
+
+def read_locked(rows: Iterable[Any]) -> dict[str, Locked]:
+    """Read locked rows: Cobalt's id -> the row."""
     return {row.cobalt_appointment_id: _locked(row, row.asked_datetime) for row in rows}
+
+
+def lock_by_cobalt_id(session: Session, cobalt_id: str) -> Locked | None:
+    """Lock the appointment that has this id at Cobalt."""
+    return read_locked(select_by_cobalt_ids(session, [cobalt_id])).get(cobalt_id)
 
 
 def write_outcomes(session: Session, rows: Collection[Locked], *, now: datetime) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
+    from psycopg import Cursor
     from sqlalchemy.orm import Session
 
     from service.events import Event
@@ -86,10 +87,9 @@ def lock_ids(session: Session, ids: Collection[str]) -> None:
         driver(session).execute(_LOCK_IDS, {"ids": list(ids)})
 
 
-def find_known_ids(session: Session, event_ids: Collection[str]) -> set[str]:
-    """Find which of these events are recorded already."""
-    cursor = driver(session).execute("SELECT id FROM events WHERE id = ANY(%s)", [list(event_ids)])
-    return {row[0] for row in cursor}
+def select_known_ids(session: Session, event_ids: Collection[str]) -> Cursor[tuple[str]]:
+    """Select which of these events are recorded already; the answer is there when the pipeline ends."""
+    return driver(session).execute("SELECT id FROM events WHERE id = ANY(%s)", [list(event_ids)])
 
 
 def record(

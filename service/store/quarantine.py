@@ -73,3 +73,9 @@ def list_quarantined(session: Session, *, after: str | None, limit: int) -> Sequ
     """List records, newest first, from after the given id on."""
     query = select(Quarantined).order_by(Quarantined.id.desc()).limit(limit)
     return session.scalars(query.where(Quarantined.id < after) if after else query).all()
+
+
+def waiting_ids(session: Session) -> Sequence[str]:
+    """List what no replay could read yet, oldest first."""
+    query = select(Quarantined.id).where(Quarantined.replayed_at.is_(None)).order_by(Quarantined.id)
+    return session.scalars(query).all()

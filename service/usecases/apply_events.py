@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from psycopg.errors import UniqueViolation
 from sqlalchemy.exc import IntegrityError
 
-from service.db import transaction
+from service.db import driver, transaction
 from service.states import Disposition
 from service.store import appointments, asking, events, quarantine
 from service.store.quarantine import Unread
@@ -59,32 +59,42 @@ def _apply_events(session: Session, arrivals: Sequence[Arrival], now: datetime) 
     }
     # What settles nothing has its own id locked: two batches that bring the same in different orders would
     # otherwise wait for each other when they record it.
-    events.lock_ids(session, settling | {arrival.event.id for arrival in new.values() if not arrival.event.kind})
-    for known in events.find_known_ids(session, new):
-        del new[known]
-    rows = appointments.lock_by_cobalt_ids(session, settling)
-    dispositions = _judge(list(new.values()), rows, session, now)
-    events.record(
-        session,
-        list(new.values()),
-        dispositions,
-        {
-            event_id: rows[cobalt_id].id
-            for event_id, arrival in new.items()
-            if arrival.event.kind and (cobalt_id := arrival.event.cobalt_appointment_id) in rows
-        },
-    )
-    appointments.write_outcomes(session, rows.values(), now=now)
-    _hurry(session, new.values(), dispositions, now)
+    ids = settling | {arrival.event.id for arrival in new.values() if not arrival.event.kind}
+    with driver(session).pipeline():
+        events.lock_ids(session, ids)
+        known = events.select_known_ids(session, new)
+        locked = appointments.select_by_cobalt_ids(session, settling)
+    for (event_id,) in known:
+        del new[event_id]
+    rows = appointments.read_locked(locked)
+    dispositions, displaced = _judge(list(new.values()), rows, now)
     answers = [_answer(arrival, new, dispositions) for arrival in arrivals]
-    events.record_deliveries(session, list(zip(arrivals, answers, strict=True)))
+    with driver(session).pipeline():
+        events.record(
+            session,
+            list(new.values()),
+            dispositions,
+            {
+                event_id: rows[cobalt_id].id
+                for event_id, arrival in new.items()
+                if arrival.event.kind and (cobalt_id := arrival.event.cobalt_appointment_id) in rows
+            },
+        )
+        events.supersede(session, displaced)
+        appointments.write_outcomes(session, rows.values(), now=now)
+        events.record_deliveries(session, list(zip(arrivals, answers, strict=True)))
+    _hurry(session, new.values(), dispositions, now)
     return answers
 
 
 def _judge(
-    arrivals: Sequence[Arrival], rows: Mapping[str, Locked], session: Session, now: datetime
-) -> dict[str, Disposition]:
-    """Settle the rows by the new events; returns what became of each event of this batch."""
+    arrivals: Sequence[Arrival], rows: Mapping[str, Locked], now: datetime
+) -> tuple[dict[str, Disposition], list[str]]:
+    """Settle the rows by the new events.
+
+    Returns:
+        What became of each event of this batch, and the ids of earlier events that no longer decide.
+    """
     dispositions: dict[str, Disposition] = {}
     displaced: list[str] = []
     for arrival in arrivals:
@@ -102,8 +112,7 @@ def _judge(
             dispositions[decision.superseded] = Disposition.SUPERSEDED
         elif decision.superseded:
             displaced.append(decision.superseded)
-    events.supersede(session, displaced)
-    return dispositions
+    return dispositions, displaced
 
 
 def _hurry(

@@ -25,7 +25,7 @@ def match_waiting(session: Session, cobalt_id: str, *, now: datetime) -> int:
         How many events found their appointment.
     """
     waiting = events.find_waiting(session, cobalt_id)
-    row = appointments.lock_by_cobalt_ids(session, [cobalt_id]).get(cobalt_id)
+    row = appointments.lock_by_cobalt_id(session, cobalt_id)
     if not waiting or row is None:
         return 0
     dispositions: dict[str, Disposition] = {}
