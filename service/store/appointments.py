@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from psycopg.rows import namedtuple_row
-from psycopg.types.json import Jsonb
+from psycopg.types.json import Json
 from sqlalchemy import select
 
 from service.db import driver
@@ -59,20 +59,16 @@ _WRITE = """
 UPDATE appointments a SET
   status = w.status, failures = w.failures, ruling_event_id = w.ruling_event_id, ruling_at = w.ruling_at,
   confirmation = w.confirmation, failure_category = w.failure_category, failure = w.failure,
-  discrepancies = ARRAY(SELECT jsonb_array_elements_text(w.discrepancies)),
+  discrepancies = w.discrepancies,
   starts_at = w.starts_at, settled_at = w.settled_at, updated_at = %(now)s, version = a.version + 1,
   -- A correction that still waits to be sent is not needed any more once Cobalt has booked.
   submission = CASE WHEN w.status = 'created' AND a.submission = 'queued' AND a.cobalt_appointment_id IS NOT NULL
     THEN 'accepted' ELSE a.submission END,
   attempt_since = CASE WHEN w.status = 'created' AND a.submission = 'queued' AND a.cobalt_appointment_id IS NOT NULL
     THEN COALESCE(a.attempt_since, w.ruling_at) ELSE a.attempt_since END
-FROM unnest(
-  %(ids)s::text[], %(statuses)s::text[], %(failures)s::int[], %(ruling_ids)s::text[],
-  %(ruling_ats)s::timestamptz[], %(confirmations)s::jsonb[], %(categories)s::text[],
-  %(reasons)s::jsonb[], %(discrepancies)s::jsonb[], %(starts)s::timestamptz[],
-  %(settled)s::timestamptz[]
-) AS w(id, status, failures, ruling_event_id, ruling_at, confirmation, failure_category, failure, discrepancies,
-       starts_at, settled_at)
+FROM json_to_recordset(%(rows)s) AS w(
+  id text, status text, failures int, ruling_event_id text, ruling_at timestamptz, confirmation jsonb,
+  failure_category text, failure jsonb, discrepancies text[], starts_at timestamptz, settled_at timestamptz)
 WHERE a.id = w.id
 """
 
@@ -97,27 +93,9 @@ def lock_by_cobalt_id(session: Session, cobalt_id: str) -> Locked | None:
 
 def write_outcomes(session: Session, rows: Collection[Locked], *, now: datetime) -> None:
     """Write back what the rule decided about locked rows."""
-    changed = [row for row in rows if row.changed]
-    if not changed:
-        return
-    rulings = [row.standing.ruling for row in changed]
-    driver(session).execute(
-        _WRITE,
-        {
-            "now": now,
-            "ids": [row.id for row in changed],
-            "statuses": [row.standing.status.value for row in changed],
-            "failures": [row.standing.failures for row in changed],
-            "ruling_ids": [(ruling.event_id or None) if ruling else None for ruling in rulings],
-            "ruling_ats": [ruling.occurred_at if ruling else None for ruling in rulings],
-            "confirmations": [_json(row.confirmation) for row in changed],
-            "categories": [row.failure_category for row in changed],
-            "reasons": [_json(row.failure) for row in changed],
-            "discrepancies": [Jsonb(row.discrepancies) for row in changed],
-            "starts": [row.starts_at for row in changed],
-            "settled": [row.settled_at for row in changed],
-        },
-    )
+    changed = [_written(row) for row in rows if row.changed]
+    if changed:
+        driver(session).execute(_WRITE, {"now": now, "rows": Json(changed)})
 
 
 def lock_appointment(session: Session, appointment_id: str) -> Appointment | None:
@@ -166,5 +144,22 @@ def _locked(row: Any, asked_datetime: str | None) -> Locked:  # noqa: ANN401 (a 
     )
 
 
-def _json(value: dict[str, Any] | None) -> Jsonb | None:
-    return None if value is None else Jsonb(value)
+def _written(row: Locked) -> dict[str, Any]:
+    ruling = row.standing.ruling
+    return {
+        "id": row.id,
+        "status": row.standing.status,
+        "failures": row.standing.failures,
+        "ruling_event_id": (ruling.event_id or None) if ruling else None,
+        "ruling_at": _text(ruling.occurred_at if ruling else None),
+        "confirmation": row.confirmation,
+        "failure_category": row.failure_category,
+        "failure": row.failure,
+        "discrepancies": row.discrepancies,
+        "starts_at": _text(row.starts_at),
+        "settled_at": _text(row.settled_at),
+    }
+
+
+def _text(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat()
