@@ -91,7 +91,7 @@ class OneAppointment(MethodView):
             return _shown(appointment_views.get_appointment(session, appointment_id))
 
     @requires("write")
-    @blueprint.arguments(CorrectionIn)
+    @blueprint.arguments(CorrectionIn(partial=True))
     @blueprint.response(HTTPStatus.ACCEPTED, AppointmentOut)
     def patch(self, body: dict[str, Any], appointment_id: str) -> Any:  # noqa: ANN401
         """Correct a failed appointment: Cobalt is told what changed, and tries again."""

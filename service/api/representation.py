@@ -61,11 +61,12 @@ def timeline(history: History, *, unmasked: bool) -> list[dict[str, Any]]:
     """Show everything that happened to an appointment, in order."""
     row = history.appointment
     events = {event.id: event for event in history.events}
+    mrns = _all_mrns(history)
     entries = [
         {"at": row.created_at, "kind": "requested", "source": "person", "attempt": 1, "details": {}},
-        *(_correction(one, _mrns(row), unmasked=unmasked) for one in history.corrections),
+        *(_correction(one, mrns, unmasked=unmasked) for one in history.corrections),
         *(_submission(one) for one in history.submissions),
-        *(_delivery(one, events[one.event_id], _mrns(row), unmasked=unmasked) for one in history.deliveries),
+        *(_delivery(one, events[one.event_id], mrns, unmasked=unmasked) for one in history.deliveries),
     ]
     entries.sort(key=lambda entry: entry["at"])
     return [entry | {"at": _time(entry["at"])} for entry in entries]
@@ -117,13 +118,12 @@ def _correction(one: Correction, mrns: Iterable[str], *, unmasked: bool) -> dict
         "key_id": one.key_id,
         "request_id": one.request_id,
     }
-    old = [value for value in (failure.get("mrn"), one.before["request"].get("mrn"), one.changes.get("mrn")) if value]
     return {
         "at": one.at,
         "kind": "correction" if one.changes else "resubmission",
         "source": "person",
         "attempt": one.attempt,
-        "details": details if unmasked else mask_json(_without_free_text(details), [*mrns, *old]),
+        "details": details if unmasked else mask_json(_without_free_text(details), mrns),
     }
 
 
@@ -182,9 +182,18 @@ def _failure(row: Appointment, mrns: Iterable[str], *, unmasked: bool) -> dict[s
 
 
 def _mrns(row: Appointment) -> list[str]:
-    """Name every MRN that a text about this appointment may contain."""
-    other = (row.failure or {}).get("mrn")
-    return [row.mrn, other] if other else [row.mrn]
+    """Name every MRN that a text about this appointment may contain: as asked for now, as before, as Cobalt said."""
+    others = ((row.failure or {}).get("mrn"), (row.accepted_request or {}).get("mrn"))
+    return [row.mrn, *(mrn for mrn in others if mrn)]
+
+
+def _all_mrns(history: History) -> list[str]:
+    """Name also those of every earlier attempt, and of what Cobalt said of each."""
+    said = [event.payload.get("data") for event in history.events]
+    parts = [one for correction in history.corrections for one in (correction.changes, correction.before["request"])]
+    failures = [correction.before["failure"] or {} for correction in history.corrections]
+    others = [part.get("mrn") for part in (*parts, *failures, *said) if isinstance(part, dict)]
+    return _mrns(history.appointment) + [mrn for mrn in others if isinstance(mrn, str) and mrn]
 
 
 def _time(value: datetime | None) -> str | None:

@@ -125,13 +125,12 @@ class AppointmentIn(Schema):
 
 
 class CorrectionIn(AppointmentIn):
-    """What to change of a failed request. Null removes an optional field."""
+    """What to change of a failed request; load it partially. Null removes an optional field."""
 
     class Meta:
         """As for a request; but which EHR account it was for cannot be corrected, nor the caller's own notes."""
 
         unknown = RAISE
-        partial = True
         exclude = ("account", "metadata")
 
     @validates_schema(skip_on_field_errors=True)

@@ -10,6 +10,8 @@ import json
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+import structlog
+
 from service import log
 from service.api.problems import CONTENT_TYPE, problem_body
 from service.api.tracing import good_request_id
@@ -55,10 +57,13 @@ class WebhookEndpoint:
         if environ["PATH_INFO"] != PATH:
             return self._rest(environ, start_response)
         request_id = good_request_id(environ.get("HTTP_X_REQUEST_ID"))
+        # What an earlier request on the same connection left behind would be logged as this one's.
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
             status, body = self._take(environ, request_id)
         except Exception:
-            logger.exception("webhook broke", request_id=request_id)
+            logger.exception("webhook broke")
             status, body = _problem(HTTPStatus.SERVICE_UNAVAILABLE)
         content = json.dumps(body).encode()
         headers = [

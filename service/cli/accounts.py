@@ -5,14 +5,26 @@ from __future__ import annotations
 import sys
 
 import click
-from rich.console import Console
 from rich.table import Table
 
-from service.cli.context import open_engine
-from service.config import TIME_FORMATS, Settings
+from service.cli.context import open_engine, show
+from service.config import TIME_FORMATS, Settings, fits_a_header, is_timezone
 from service.db import transaction
 from service.store import accounts as store
 from service.usecases.accounts import add_account
+
+
+def _token(_context: click.Context, _option: click.Parameter, token: str) -> str:
+    token = token.strip()
+    if not token or not fits_a_header(token):
+        raise click.BadParameter("must be printable ASCII in one line, for it goes into an HTTP header")
+    return token
+
+
+def _zone(_context: click.Context, _option: click.Parameter, zone: str | None) -> str | None:
+    if zone is not None and not is_timezone(zone):
+        raise click.BadParameter("is not an IANA time zone like America/New_York")
+    return zone
 
 
 @click.group()
@@ -23,9 +35,9 @@ def accounts() -> None:
 @accounts.command()
 @click.argument("name")
 @click.option("--reference", help="Cobalt's access_token_reference_id; the name, when it is not given.")
-@click.option("--access-token", prompt=True, hide_input=True, help="Asked for when it is not given.")
+@click.option("--access-token", prompt=True, hide_input=True, callback=_token, help="Asked for when it is not given.")
 @click.option("--time-format", type=click.Choice(TIME_FORMATS), default="as_given", show_default=True)
-@click.option("--timezone", help="IANA zone of the clinics; needed for the time format `datetime`.")
+@click.option("--timezone", callback=_zone, help="IANA zone of the clinics; needed for the time format `datetime`.")
 def add(name: str, reference: str | None, access_token: str, time_format: str, timezone: str | None) -> None:
     """Store an account; its access token is encrypted with the first of ENCRYPTION_KEYS."""
     if time_format == "datetime" and not timezone:
@@ -54,7 +66,7 @@ def list_accounts() -> None:
     with transaction(open_engine(settings)) as session:
         for account in store.list_accounts(session):
             table.add_row(account.name, account.reference, account.time_format, account.timezone or "", "the table")
-    Console().print(table)
+    show(table)
 
 
 @accounts.command()

@@ -1,4 +1,4 @@
-"""What most commands need: the settings and a database."""
+"""What most commands need: the settings, a database, and tables for people."""
 
 from __future__ import annotations
 
@@ -6,26 +6,40 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
+from rich.console import Console
 
 from service.config import Settings
 from service.db import make_engine
 
 if TYPE_CHECKING:
+    from rich.table import Table
     from sqlalchemy import Engine
 
 LONGEST = 6
+UNBROKEN = 1000
+"""Columns where there is no terminal: an id that is broken in two can be neither found nor copied."""
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def open_engine(settings: Settings | None = None) -> Engine:
-    """Make a small pool for one command."""
+    """Make a small pool for one command, closed when the command ends."""
     settings = settings or Settings.from_env()
-    return make_engine(
+    engine = make_engine(
         settings.database_url,
         pool=2,
         statement_timeout=settings.statement_timeout,
         lock_timeout=settings.statement_timeout / 2,
     )
+    click.get_current_context().call_on_close(engine.dispose)
+    return engine
+
+
+def show(table: Table) -> None:
+    """Print a table, its texts as they are: rich would read ``[red]`` in a name as a colour."""
+    console = Console(markup=False, emoji=False, highlight=False)
+    if not console.is_terminal:
+        console.width = UNBROKEN
+    console.print(table)
 
 
 class Duration(click.ParamType[timedelta]):
@@ -40,4 +54,7 @@ class Duration(click.ParamType[timedelta]):
         text = str(value)
         if not (text[:-1].isdecimal() and len(text) < LONGEST and text[-1] in UNITS):
             self.fail("must be a number and a unit, like 90d, 12h, 30m or 2w", param, ctx)
-        return timedelta(**{UNITS[text[-1]]: int(text[:-1])})
+        duration = timedelta(**{UNITS[text[-1]]: int(text[:-1])})
+        if not duration:
+            self.fail("must be longer than nothing", param, ctx)
+        return duration

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 from cryptography.fernet import Fernet
-from rich.console import Console
 from rich.table import Table
 
-from service.cli.context import Duration, open_engine
+from service.cli.context import Duration, open_engine, show
 from service.db import transaction
 from service.store import api_keys
 from service.usecases.api_keys import SCOPES, create_key
@@ -49,7 +48,7 @@ def list_keys() -> None:
         for key in api_keys.list_keys(session):
             times = (key.created_at, key.expires_at, key.last_used_at)
             table.add_row(key.id, key.name, " ".join(key.scopes), _state(key), *(_short(time) for time in times))
-    Console().print(table)
+    show(table)
 
 
 @keys.command()

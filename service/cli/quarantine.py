@@ -5,15 +5,13 @@ from __future__ import annotations
 import sys
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from service.cli.context import open_engine
+from service.cli.context import show as show_table
 from service.db import transaction
 from service.store import quarantine as store
 from service.usecases.replay import replay as replay_one
-
-ALL_AT_ONCE = 1000
 
 
 @click.group()
@@ -36,7 +34,7 @@ def list_quarantined(limit: int) -> None:
                 one.reason,
                 one.event_id or "",
             )
-    Console().print(table)
+    show_table(table)
 
 
 @quarantine.command()
@@ -64,8 +62,7 @@ def replay(quarantined_ids: tuple[str, ...], *, everything: bool) -> None:
     engine = open_engine()
     if everything:
         with transaction(engine) as session:
-            found = store.list_quarantined(session, after=None, limit=ALL_AT_ONCE)
-        quarantined_ids = tuple(one.id for one in found if one.replayed_at is None)
+            quarantined_ids = tuple(store.waiting_ids(session))
     for quarantined_id in quarantined_ids:
         disposition, event_id = replay_one(engine, quarantined_id)
         click.echo(f"{quarantined_id}  {disposition.value}  {event_id or ''}".rstrip())

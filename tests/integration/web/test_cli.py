@@ -1,0 +1,340 @@
+"""The command line, run in this process as ``cobalt-appointments`` is."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+import pytest
+from sqlalchemy import text
+
+from service import cli
+from service.db import transaction
+from service.stack.processes import Process, free_port
+from service.store import accounts as account_rows
+from service.store import api_keys
+from service.usecases.api_keys import find_caller
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from sqlalchemy import Engine
+
+    from tests.integration.web.conftest import Api
+
+HEADER = "mrn,location,date,time,provider,type,note"
+GOOD = "000123,Main Clinic,2030-01-15,10:00,Dr. Smith,new_patient,"
+
+
+@dataclass
+class Ran:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Ran]:
+    assert environment
+
+    def run(*arguments: str) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["cobalt-appointments", *arguments])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        code = ended.value.code
+        said = capsys.readouterr()
+        if isinstance(code, str):  # what sys.exit would print
+            return Ran(1, said.out, f"{said.err}{code}\n")
+        return Ran(int(code or 0), said.out, said.err)
+
+    return run
+
+
+def test_a_command_that_is_refused_says_so_in_one_line(
+    run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COBALT_CLIENT_ID")
+    ran = run("keys", "list")
+    assert (ran.code, ran.out) == (1, "")
+    assert re.fullmatch(r"cobalt-appointments: COBALT_CLIENT_ID: is missing[^\n]*\n", ran.err)
+
+
+# keys
+
+
+def test_keys_create_prints_the_key_alone_and_it_works(run: Callable[..., Ran], api: Api, engine: Engine) -> None:
+    ran = run("keys", "create", "--name", "dashboard", "--scope", "read", "--scope", "read", "--expires-in", "90d")
+    assert ran.code == 0
+    assert re.fullmatch(r"cak_[\w-]{43}\n", ran.out)
+    key = ran.out.strip()
+    assert api.client.get("/v1/appointments", headers={"Authorization": f"Bearer {key}"}).status_code == 200
+    with transaction(engine) as session:
+        (kept,) = api_keys.list_keys(session)
+    assert (kept.name, kept.scopes) == ("dashboard", ["read"])
+    assert kept.expires_at is not None
+    assert abs(kept.expires_at - datetime.now(UTC) - timedelta(days=90)) < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--name", "x"),
+        ("--scope", "read"),
+        ("--name", "x", "--scope", "all"),
+        ("--name", "x", "--scope", "read", "--expires-in", "soon"),
+        ("--name", "x", "--scope", "read", "--expires-in", "0d"),
+        ("--name", "x", "--scope", "read", "--expires-in", "-1d"),
+        ("--name", "x", "--scope", "read", "--expires-in", ""),
+    ],
+)
+def test_keys_create_refuses_what_makes_no_sense(
+    run: Callable[..., Ran], engine: Engine, arguments: tuple[str, ...]
+) -> None:
+    assert run("keys", "create", *arguments).code == 2
+    with transaction(engine) as session:
+        assert api_keys.list_keys(session) == []
+
+
+def test_keys_list_shows_whole_ids_and_names_as_they_are_and_no_key(run: Callable[..., Ran], engine: Engine) -> None:
+    keys = [run("keys", "create", "--name", name, "--scope", "read", "--scope", "phi").out.strip()
+            for name in ("[red]dashboard[/red]", "a name of several words that is longer than most")]  # fmt: skip
+    listed = run("keys", "list").out
+    with transaction(engine) as session:
+        for key in api_keys.list_keys(session):
+            assert key.id in listed
+    assert "[red]dashboard[/red]" in listed
+    assert "valid" in listed
+    assert not any(key in listed for key in keys)
+
+
+def test_keys_revoke_ends_a_key_and_names_one_that_there_is_not(run: Callable[..., Ran], engine: Engine) -> None:
+    key = run("keys", "create", "--name", "x", "--scope", "read").out.strip()
+    caller = find_caller(engine, key)
+    assert caller is not None
+    assert run("keys", "revoke", caller.key_id).code == 0
+    assert find_caller(engine, key) is None
+    again = run("keys", "revoke", caller.key_id)
+    assert again.code == 1
+    assert caller.key_id in again.err
+
+
+def test_keys_encryption_makes_a_key_for_the_setting(run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENCRYPTION_KEYS", run("keys", "encryption").out.strip())
+    assert run("accounts", "list").code == 0
+
+
+# accounts
+
+
+def test_accounts_are_added_listed_and_removed_and_the_token_is_nowhere(
+    run: Callable[..., Ran], engine: Engine
+) -> None:
+    added = run("accounts", "add", "clinic_2", "--reference", "user_2", "--access-token", "at-canary",
+                "--time-format", "datetime", "--timezone", "America/Chicago")  # fmt: skip
+    assert (added.code, added.out) == (0, "")
+    listed = run("accounts", "list").out
+    for shown in ("clinic_1", "the environment", "clinic_2", "user_2", "America/Chicago", "the table"):
+        assert shown in listed
+    with transaction(engine) as session:
+        kept = session.execute(text("SELECT a::text FROM accounts a")).scalar_one()
+    assert "at-canary" not in listed + kept
+    assert b"at-canary".hex() not in kept
+    assert run("accounts", "remove", "clinic_2").code == 0
+    assert run("accounts", "remove", "clinic_2").code == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("clinic_1", "--access-token", "x"), 1, "already"),
+        (("kept", "--access-token", "x"), 1, "already"),
+        (("other", "--reference", "user_kept", "--access-token", "x"), 1, "already"),
+        (("other", "--reference", "clinic_1", "--access-token", "x"), 1, "already"),
+        (("other", "--access-token", "x", "--time-format", "datetime"), 2, "--timezone"),
+        (("other", "--access-token", "x", "--timezone", "Mars/Olympus"), 2, "--timezone"),
+        (("other", "--access-token", "canary\nx"), 2, "--access-token"),
+        (("other", "--access-token", "canary é"), 2, "--access-token"),
+        (("other", "--access-token", ""), 2, "--access-token"),
+    ],
+)
+def test_accounts_add_refuses_what_could_not_be_used(
+    run: Callable[..., Ran], engine: Engine, arguments: tuple[str, ...], code: int, said: str
+) -> None:
+    assert run("accounts", "add", "kept", "--reference", "user_kept", "--access-token", "t").code == 0
+    ran = run("accounts", "add", *arguments)
+    assert ran.code == code
+    assert said in ran.err
+    assert "canary" not in ran.err
+    with transaction(engine) as session:
+        assert account_rows.list_names(session) == ["kept"]
+
+
+def test_accounts_add_needs_a_key_to_encrypt_with(run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ENCRYPTION_KEYS")
+    ran = run("accounts", "add", "clinic_2", "--access-token", "t")
+    assert (ran.code, ran.err.count("\n")) == (1, 1)
+    assert "ENCRYPTION_KEYS" in ran.err
+
+
+# db
+
+
+def test_db_upgrade_needs_no_other_setting_and_may_be_repeated(
+    run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COBALT_CLIENT_ID")
+    assert run("db", "upgrade").code == 0
+    monkeypatch.delenv("DATABASE_URL")
+    assert "DATABASE_URL" in run("db", "upgrade").err
+
+
+def test_db_check_refuses_a_database_that_holds_appointments(run: Callable[..., Ran], api: Api) -> None:
+    body = dict(zip(HEADER.split(",")[:6], GOOD.split(",")[:6], strict=True))
+    assert api.post(body).status_code == 202
+    ran = run("db", "check")
+    assert ran.code == 1
+    assert "holds appointments" in ran.err
+    assert len(api.read("/v1/appointments")["data"]) == 1
+
+
+def test_db_check_compares_the_migrations_with_the_models(
+    run: Callable[..., Ran], database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    ran = run("db", "check")
+    assert (ran.code, ran.out) == (0, "the migrations and the models agree\n")
+
+
+# submit
+
+
+@pytest.fixture
+def csv_file(tmp_path: Path) -> Callable[..., str]:
+    def write(*lines: str, encoding: str = "utf-8") -> str:
+        path = tmp_path / "appointments.csv"
+        path.write_bytes("\n".join(lines).encode(encoding))
+        return str(path)
+
+    return write
+
+
+def listed(api: Api) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = api.read("/v1/appointments?sort=created_at")["data"]
+    return rows
+
+
+def test_submit_takes_every_row_of_a_good_file_and_prints_the_ids(
+    run: Callable[..., Ran], api: Api, csv_file: Callable[..., str]
+) -> None:
+    spreadsheet = csv_file(HEADER, GOOD, "", GOOD.replace("000123", '"0,1"') + '"two\nlines"', encoding="utf-8-sig")
+    ran = run("submit", spreadsheet)
+    assert ran.code == 0
+    rows = listed(api)
+    assert sorted(ran.out.split()) == sorted(str(row["id"]) for row in rows)
+    requests = {str(row["request"]["mrn"]): row["request"] for row in rows}
+    assert requests["000123"]["note"] is None
+    assert requests["0,1"]["note"] == "two\nlines"
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ((HEADER, GOOD, GOOD.replace("10:00", "noon")), "line 3: time: "),
+        ((HEADER, GOOD + '"a\nb"', "", GOOD.replace("Dr. Smith", "")), "line 5: provider: "),
+        ((HEADER, GOOD + ",more"), "line 2: "),
+        ((HEADER.replace("mrn", "nrm"), GOOD), "line 2: nrm: "),
+        ((HEADER + ",account", GOOD + ",clinic_1", GOOD + ",elsewhere"), "line 3: account: "),
+        ((HEADER,), "no rows"),
+        (("",), "no rows"),
+    ],
+)
+def test_submit_takes_nothing_of_a_file_with_a_bad_row(
+    run: Callable[..., Ran], api: Api, csv_file: Callable[..., str], lines: tuple[str, ...], said: str
+) -> None:
+    ran = run("submit", csv_file(*lines))
+    assert (ran.code, ran.out) == (1, "")
+    assert said in ran.err
+    assert listed(api) == []
+
+
+def test_submit_says_when_a_file_is_no_text(run: Callable[..., Ran], api: Api, csv_file: Callable[..., str]) -> None:
+    ran = run("submit", csv_file(HEADER, GOOD.replace("Smith", "Müller"), encoding="latin-1"))
+    assert (ran.code, ran.out) == (1, "")
+    assert "UTF-8" in ran.err
+    assert listed(api) == []
+
+
+# webhook
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    port = free_port()
+    known = "--account clinic_1=at_integration --client-id ci_integration --client-secret cs_integration"
+    options = f"--port {port} {known} --webhook-secret whsec_first".split()
+    argv = [sys.executable, "-m", "service.sandbox", *options]
+    process = Process("sandbox", argv, {"PYTHONUNBUFFERED": "1"}, tmp_path_factory.mktemp("sandbox") / "log")
+    process.start()
+    process.wait_ready("sandbox listening on")
+    yield f"http://127.0.0.1:{port}/v1"
+    process.terminate()
+
+
+def test_a_webhook_is_registered_listed_rotated_and_removed(
+    run: Callable[..., Ran], sandbox: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COBALT_BASE_URL", sandbox)
+    url = "https://appointments.example.com/webhooks/cobalt"
+    assert run("webhook", "register", url).out == "whsec_first\n"
+    webhook_id, shown = run("webhook", "list").out.split()
+    assert shown == url
+    rotated = run("webhook", "rotate").out
+    assert re.fullmatch(r"\S{20,}\n", rotated)
+    assert rotated != "whsec_first\n"
+    assert run("webhook", "remove", webhook_id).code == 0
+    assert run("webhook", "list").out == ""
+    again = run("webhook", "remove", webhook_id)
+    assert (again.code, again.err) == (1, "cobalt-appointments: Cobalt answered HTTP 404\n")
+
+
+def test_a_webhook_command_says_when_cobalt_does_not_answer_or_there_is_no_account(
+    run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = run("webhook", "list")
+    assert (ran.code, ran.err) == (1, "cobalt-appointments: Cobalt did not answer: ConnectError\n")
+    assert run("webhook", "list", "--account", "elsewhere").code == 1
+    monkeypatch.delenv("COBALT_ACCOUNT")
+    monkeypatch.delenv("COBALT_ACCESS_TOKEN")
+    assert "COBALT_ACCOUNT" in run("webhook", "list").err
+
+
+# help
+
+
+def commands(group: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield path
+    if isinstance(group, click.Group):
+        for name, command in group.commands.items():
+            yield from commands(command, (*path, name))
+
+
+@pytest.mark.parametrize("path", [path for path in commands(cli.cli) if path != ("sandbox",)], ids=" ".join)
+def test_every_command_helps(run: Callable[..., Ran], path: tuple[str, ...]) -> None:
+    ran = run(*path, "--help")
+    assert ran.code == 0
+    assert ran.out.startswith("Usage: cobalt-appointments")
+    command: click.Command = cli.cli
+    for name in path:
+        assert isinstance(command, click.Group)
+        command = command.commands[name]
+    for parameter in command.params:
+        if isinstance(parameter, click.Option) and path and not parameter.hidden:
+            assert parameter.opts[0] in ran.out
