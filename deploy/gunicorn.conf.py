@@ -2,8 +2,14 @@
 
 import sys
 
-from service.config import Settings
-from service.errors import SettingsError
+from gevent import monkey  # type: ignore[import-untyped]
+
+# Before anything else is imported: psycopg looks once, when it is imported, whether waiting has to give way to
+# other greenlets. Unpatched it waits in C, and a PostgreSQL that hangs would stop the whole process.
+monkey.patch_all()
+
+from service.config import Settings  # noqa: E402
+from service.errors import SettingsError  # noqa: E402
 
 try:
     settings = Settings.from_env()

@@ -86,7 +86,8 @@ class Batches(Generic[T, R]):
         if not batch:
             return
         try:
-            answers = self._write([item for item, _ in batch])
+            # Compared in here: whatever goes wrong, the writer lives on.
+            answers = list(zip(batch, self._write([item for item, _ in batch]), strict=True))
         except AppointmentsError as error:
             for _, answer in batch:
                 answer.set_exception(error)
@@ -101,5 +102,5 @@ class Batches(Generic[T, R]):
             self._write_batch(batch[:middle])
             self._write_batch(batch[middle:])
         else:
-            for (_, answer), result in zip(batch, answers, strict=True):
+            for (_, answer), result in answers:
                 answer.set_result(result)

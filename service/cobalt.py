@@ -82,6 +82,7 @@ class Throttled:
     """429: not taken. Safe to send again, later."""
 
     retry_after: timedelta
+    http_status: int = HTTPStatus.TOO_MANY_REQUESTS.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +170,17 @@ class Cobalt:
         return self._send("PATCH", f"/appointments/{quote(cobalt_id, safe='')}", credentials, body, known_id=cobalt_id)
 
     def list_appointments(self, credentials: Credentials, *, first: date, last: date, mrn: str) -> list[dict[str, Any]]:
-        """List a patient's appointments, ``GET /appointments`` [P]; days include both ends."""
+        """List a patient's appointments, ``GET /appointments`` [P]; days include both ends.
+
+        Raises:
+            CobaltError: Cobalt did not answer with a list. That is not an empty one, which would be evidence.
+        """
         query = {"start_date": first.isoformat(), "end_date": last.isoformat(), "patient_mrn": mrn}
         reply = self._ask("GET", f"/appointments?{urlencode(query)}", credentials)
         found = reply.get("appointments")
-        return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+        if not isinstance(found, list):
+            raise CobaltError("Cobalt's reply holds no list of appointments")
+        return [one for one in found if isinstance(one, dict)]
 
     def events_of_job(self, credentials: Credentials, job_id: str) -> list[dict[str, Any]]:
         """Fetch the events of an operation, ``GET /webhook-events`` [P]; empty until it ends."""
@@ -261,8 +268,8 @@ def read_reply(response: httpx.Response, *, known_id: str | None = None) -> Repl
         return Unclear(f"HTTP {status}", status)
     reply = _json_object(response)
     cobalt_id = known_id or _find(reply, "appointment_id")
-    if reply.get("success") is False or cobalt_id is None:
-        return Unclear("a success without an appointment id", status)
+    if not reply or reply.get("success") is False or cobalt_id is None:
+        return Unclear("a success that cannot be read", status)
     return Accepted(cobalt_id, _find(reply, "job_id"), _date(response))
 
 

@@ -21,6 +21,7 @@ from service.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+COBALT = "https://api.usecobalt.com/v1"
 TIME_FORMATS = ("as_given", "12_hour", "datetime")
 """How `date` and `time` go to Cobalt: untouched, as `h:mm am/pm`, or joined to one `datetime` with offset."""
 
@@ -46,7 +47,26 @@ def _choice(default: str, *choices: str) -> Callable[[Env, str], str]:
 
 
 def _required(env: Env, name: str) -> str:
-    return env.str(name, validate=validate.Length(min=1))
+    value = env.str(name).strip()
+    if not value:
+        raise SettingsError(f"{name}: is empty")
+    return value
+
+
+def fits_a_header(text: str) -> bool:
+    """Tell whether a credential can be sent in an HTTP header as it is: printable ASCII, no line break."""
+    return text.isascii() and text.isprintable()
+
+
+def _credential(env: Env, name: str) -> str:
+    value = _required(env, name)
+    if not fits_a_header(value):
+        raise SettingsError(f"{name}: must be printable ASCII in one line, for it goes into an HTTP header")
+    return value
+
+
+def _optional_credential(env: Env, name: str) -> str | None:
+    return _credential(env, name) if env.str(name, "").strip() else None
 
 
 def _optional(env: Env, name: str) -> str | None:
@@ -80,10 +100,16 @@ def _secrets(env: Env, name: str) -> tuple[str, ...]:
 
 
 def _base_url(env: Env, name: str) -> str:
-    url = env.str(name, "https://api.usecobalt.com/v1").rstrip("/")
-    parts = urlsplit(url)
-    if not parts.hostname or parts.scheme not in {"http", "https"}:
-        raise SettingsError(f"{name}: must be an https URL")
+    url = env.str(name, COBALT).strip().rstrip("/")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise SettingsError(f"{name}: is not a URL that can be read") from error
+    if not parts.hostname or parts.scheme not in {"http", "https"} or port == 0 or not fits_a_header(url):
+        raise SettingsError(f"{name}: must be an https URL like {COBALT}")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise SettingsError(f"{name}: must be an address and a path only, like {COBALT}")
     if parts.scheme == "http" and not _is_loopback(parts.hostname):
         raise SettingsError(f"{name}: plain http is for a loopback address only, use https")
     return url
@@ -111,12 +137,18 @@ def _encryption_keys(env: Env, name: str) -> tuple[str, ...]:
 
 def _timezone(env: Env, name: str) -> str | None:
     zone = _optional(env, name)
-    if zone:
-        try:
-            ZoneInfo(zone)
-        except (ValueError, OSError) as error:
-            raise SettingsError(f"{name}: is not an IANA time zone like America/New_York") from error
+    if zone and not is_timezone(zone):
+        raise SettingsError(f"{name}: is not an IANA time zone like America/New_York")
     return zone
+
+
+def is_timezone(zone: str) -> bool:
+    """Tell whether there is an IANA time zone of this name."""
+    try:
+        ZoneInfo(zone)
+    except (KeyError, ValueError, OSError):  # unknown; not a name; a folder such as America
+        return False
+    return True
 
 
 def _spool_dir(env: Env, name: str) -> Path:
@@ -136,14 +168,14 @@ class Settings:
     read_database_url: str | None = _setting(
         "a replica for reads that may be slightly old", _optional_database_url, secret=True
     )
-    cobalt_client_id: str = _setting("our client id at Cobalt", _required, secret=True)
-    cobalt_client_secret: str = _setting("our client secret at Cobalt", _required, secret=True)
+    cobalt_client_id: str = _setting("our client id at Cobalt", _credential, secret=True)
+    cobalt_client_secret: str = _setting("our client secret at Cobalt", _credential, secret=True)
     cobalt_webhook_secrets: tuple[str, ...] = _setting(
         "webhook secrets, comma-separated; any may match, so that they can be rotated", _secrets, secret=True
     )
     cobalt_base_url: str = _setting("Cobalt's API; plain http only to a loopback address", _base_url)
     cobalt_account: str | None = _setting("one account without a table row: its `access_token_reference_id`", _optional)
-    cobalt_access_token: str | None = _setting("the access token of that account", _optional, secret=True)
+    cobalt_access_token: str | None = _setting("the access token of that account", _optional_credential, secret=True)
     cobalt_time_format: str = _setting(
         "how that account is sent times: `as_given`, `12_hour` or `datetime`",
         _choice("as_given", *TIME_FORMATS),
@@ -167,7 +199,7 @@ class Settings:
     )
     webhook_max_bytes: int = _setting("the largest webhook body taken", _integer(1_048_576, 1024, 67_108_864))
     request_max_bytes: int = _setting("the largest other request body taken", _integer(262_144, 1024, 16_777_216))
-    intake_batch: int = _setting("events that share one transaction at most", _integer(500, 1, 5000))
+    intake_batch: int = _setting("events that share one transaction at most", _integer(500, 1, 1000))
     intake_queue: int = _setting("events that may wait for a transaction", _integer(5000, 1, 100_000))
     database_pool: int = _setting("connections to PostgreSQL, per process", _integer(10, 2, 200))
     statement_timeout: timedelta = _setting("seconds for one statement of the API", _seconds(10, 0.1, 600))
@@ -214,6 +246,8 @@ class Settings:
                 values[setting.name] = setting.metadata["read"](env, name)
             except EnvError as error:
                 raise SettingsError(f"{name}: {_what_is_wrong(error, setting.metadata['doc'])}") from error
+            except (ValueError, OSError) as error:
+                raise SettingsError(f"{name}: the file that {name}_FILE names cannot be read as text") from error
         settings = cls(**values)
         settings._check_together()
         return settings

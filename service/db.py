@@ -20,7 +20,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
 import migrations
-from service.errors import DatabaseUnavailableError
+from service.errors import DatabaseBusyError, DatabaseUnavailableError
 from service.models import Base
 
 if TYPE_CHECKING:
@@ -106,6 +106,13 @@ def make_engine(
 
 # SQLAlchemy's, and the driver's own where it is used directly.
 _AWAY = (OperationalError, InterfaceError, PoolTimeoutError, psycopg.OperationalError, psycopg.InterfaceError)
+# PostgreSQL is well, but gave up on this one.
+_BUSY = (
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.QueryCanceled,
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.SerializationFailure,
+)
 
 
 def driver(session: Session) -> psycopg.Connection[Any]:
@@ -122,13 +129,15 @@ def transaction(engine: Engine) -> Iterator[Session]:
     """Open the one place that commits: everything inside happens, or nothing.
 
     Raises:
+        DatabaseBusyError: It gave up on a lock, or on a statement that took too long.
         DatabaseUnavailableError: PostgreSQL could not be reached, went away, or did not answer in time.
     """
     try:
         with Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
     except _AWAY as error:
-        raise DatabaseUnavailableError("PostgreSQL is away or too slow") from error
+        busy = isinstance(error.orig if isinstance(error, DBAPIError) else error, _BUSY)
+        raise (DatabaseBusyError if busy else DatabaseUnavailableError)("PostgreSQL is away or too slow") from error
     except (DBAPIError, psycopg.Error) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
         if isinstance(cause, psycopg.errors.ReadOnlySqlTransaction) or getattr(error, "connection_invalidated", False):

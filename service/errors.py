@@ -13,6 +13,10 @@ class DatabaseUnavailableError(AppointmentsError):
     """PostgreSQL did not answer in time, or refused; nothing was kept."""
 
 
+class DatabaseBusyError(DatabaseUnavailableError):
+    """PostgreSQL is there, but a lock or a statement took too long: others may have better luck."""
+
+
 class NotFoundError(AppointmentsError):
     """There is no such thing under that id."""
 

@@ -26,8 +26,9 @@ class Evidence:
         cobalt_id: The appointment's id at Cobalt.
         mrn: The patient.
         starts_at: When it begins, where that is said.
-        providers: The provider's id and name, as far as they are said.
+        providers: The provider's name and id; empty when no name is said, for an id alone contradicts no name.
         at: When Cobalt says that this happened, on its clock.
+        zone: The clinic's zone, where it is said with the start.
     """
 
     cobalt_id: str
@@ -35,6 +36,7 @@ class Evidence:
     starts_at: datetime | None
     providers: frozenset[str]
     at: datetime | None
+    zone: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class Asked:
         mrn: The patient.
         local: The start on the clinic's wall clock.
         at: The start as an instant, where it was given with an offset.
-        zone: The clinic's IANA zone, where it is known.
+        zone: The clinic's IANA zone, where it is known; what Cobalt says with a start comes first.
         provider: The provider's id or name.
         since: Before this, on Cobalt's clock, it cannot have been booked.
     """
@@ -67,7 +69,7 @@ def fits(evidence: Evidence, asked: Asked) -> bool:
         evidence.mrn is not None
         and evidence.mrn.strip() == asked.mrn.strip()
         and (evidence.at is None or evidence.at >= asked.since)
-        and (evidence.starts_at is None or _starts_together(evidence.starts_at, asked))
+        and (evidence.starts_at is None or _starts_together(evidence.starts_at, evidence.zone, asked))
         and _provider_fits(evidence.providers, asked.provider)
     )
 
@@ -77,28 +79,49 @@ def from_event(event: Event) -> Evidence | None:
     if event.cobalt_appointment_id is None:
         return None
     confirmed = event.confirmation
-    named = [confirmed.provider_id, confirmed.provider_name] if confirmed else []
-    if event.failure:
-        named.append(event.failure.details.get("provider_name"))
+    if confirmed:
+        providers = named(confirmed.provider_name, confirmed.provider_id)
+    else:
+        providers = named(event.failure.details.get("provider_name") if event.failure else None, None)
     return Evidence(
         event.cobalt_appointment_id,
         event.mrn,
         confirmed.starts_at if confirmed else None,
-        frozenset(name for name in named if isinstance(name, str)),
+        providers,
         event.occurred_at,
+        confirmed.timezone if confirmed else None,
     )
 
 
-def _starts_together(starts_at: datetime, asked: Asked) -> bool:
+def named(name: object, provider_id: str | None) -> frozenset[str]:
+    """Name a provider as far as Cobalt does."""
+    if not isinstance(name, str):
+        return frozenset()
+    return frozenset({name, provider_id} if provider_id else {name})
+
+
+def _starts_together(starts_at: datetime, said_zone: str | None, asked: Asked) -> bool:
     if asked.at is not None:
         return abs(starts_at - asked.at) <= TOLERANCE
-    if asked.local is None:
+    local = asked.local
+    if local is None:
         return True
-    if asked.zone is not None:
-        return abs(starts_at.astimezone(ZoneInfo(asked.zone)).replace(tzinfo=None) - asked.local) <= TOLERANCE
+    zone = _zone(said_zone) or _zone(asked.zone)
+    if zone is not None:
+        # An hour that comes twice may be either; one that never comes is read as events are.
+        return any(abs(starts_at - local.replace(tzinfo=zone, fold=fold)) <= TOLERANCE for fold in (0, 1))
     # The clinic's zone is not known: it is one that exists, then.
-    offset = asked.local.replace(tzinfo=UTC) - starts_at
-    return abs(offset) <= FARTHEST_ZONE and offset % ZONE_STEP == timedelta()
+    offset = local.replace(tzinfo=UTC) - starts_at
+    to_the_nearest = (offset + ZONE_STEP / 2) % ZONE_STEP - ZONE_STEP / 2
+    return abs(offset) <= FARTHEST_ZONE + TOLERANCE and abs(to_the_nearest) <= TOLERANCE
+
+
+def _zone(name: str | None) -> ZoneInfo | None:
+    """Find a zone; None too for a name of Cobalt's that is none."""
+    try:
+        return ZoneInfo(name) if name else None
+    except (KeyError, ValueError, OSError):
+        return None
 
 
 def _provider_fits(said: frozenset[str], asked: str) -> bool:

@@ -28,6 +28,9 @@ FIELDS = (
     "duration",
 )
 
+START = frozenset({"date", "time", "datetime"})
+"""Together they are one thing: the start."""
+
 _TIME = re.compile(r"(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})\s*(?P<half>[ap]\.?m\.?)?", re.IGNORECASE | re.ASCII)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 HALF_DAY = 12
@@ -109,6 +112,22 @@ def as_sent(request: Mapping[str, Any], time_format: str, timezone: str | None) 
 
 
 def changed_fields(body: Mapping[str, Any], taken: Mapping[str, Any]) -> dict[str, Any]:
-    """Say what a correction has to tell Cobalt: fields that differ from what it has taken; null for a removed one."""
-    removed = dict.fromkeys(name for name in taken if name not in body)
+    """Say what a correction has to tell Cobalt: fields that differ from what it has taken; null for a removed one.
+
+    A start in another form takes the place of the old one [P]: nothing of it is removed.
+    """
+    removed = dict.fromkeys(name for name in taken if name not in body and name not in START)
     return removed | {name: value for name, value in body.items() if taken.get(name) != value}
+
+
+def in_doubt(taken: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str, Any]:
+    """Say what Cobalt has when nobody knows whether it took a correction.
+
+    Fields of which that cannot be said are there with an empty text, which no field can be: whatever the next
+    correction wants, it differs. A start in doubt is left out, for as a text it must be readable.
+    """
+    doubtful = {name for name in {*taken, *sent} if taken.get(name) != sent.get(name)}
+    if doubtful & START:
+        doubtful |= START
+    known = {name: value for name, value in taken.items() if name not in doubtful}
+    return known | dict.fromkeys(sorted(doubtful - START), "")

@@ -170,6 +170,13 @@ def refuse(standing: Standing, occurred_at: datetime) -> Standing:
     return replace(standing, status=Status.FAILED, ruling=Ruling(occurred_at, ""))
 
 
+def reopen(standing: Standing) -> Standing:
+    """Take back a decision of ours to fail; what rests on an event is left as it is."""
+    if standing.status is not Status.FAILED or standing.ruling is None or standing.ruling.event_id:
+        return standing
+    return replace(standing, status=Status.PROCESSING, ruling=None)
+
+
 def _seen_from(standing: Standing, status: Status, ruling: Ruling) -> Said:
     if status is Status.CREATED:
         return Said.CREATED

@@ -26,6 +26,9 @@ SERVER_URL = "TEST_SERVER_URL"
 # A power cut may take these databases.
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "300"}
 
+# Each brings up a stack of its own.
+DRILLS = ("tests/e2e/test_prove.py", "tests/e2e/test_broken_variants.py")
+
 _server = pytest.StashKey[ExitStack]()
 
 
@@ -63,6 +66,8 @@ class ByCost(LoadScopeScheduling):  # type: ignore[misc]
     """
 
     def _split_scope(self, nodeid: str) -> str:
+        if nodeid.startswith(DRILLS):
+            return nodeid
         if nodeid.startswith("tests/e2e/"):
             return "the stack"
         if nodeid.startswith("tests/integration/"):

@@ -40,6 +40,9 @@ class Question:
     asks: int
 
 
+LATEST = 200
+"""How many confirmations are looked through for a clinic's zone: enough for its account's other locations."""
+
 _RETURNING = """
   a.id AS appointment_id, a.account, a.status, a.submission, a.cobalt_appointment_id, a.cobalt_job_id, a.mrn,
   a.provider, a.starts_local, a.starts_at, a.sent_at, a.asks
@@ -93,21 +96,27 @@ def hurry(session: Session, mrns: Collection[str], *, now: datetime) -> None:
     """Have unconfirmed submissions for these patients looked at at once: an event came that may be theirs."""
     session.execute(
         text(
-            "UPDATE appointments SET due_at = :now WHERE submission = 'unconfirmed' AND mrn = ANY(:mrns)"
-            " AND status <> 'created' AND cobalt_appointment_id IS NULL AND due_at > :now"
+            # A row that is locked is being looked at already: a webhook does not wait for it.
+            "WITH waiting AS (SELECT id FROM appointments WHERE submission = 'unconfirmed'"
+            " AND btrim(mrn) = ANY(:mrns) AND status <> 'created' AND cobalt_appointment_id IS NULL"
+            " AND due_at > :now ORDER BY id FOR NO KEY UPDATE SKIP LOCKED)"
+            " UPDATE appointments a SET due_at = :now FROM waiting WHERE a.id = waiting.id"
         ),
         {"mrns": list(mrns), "now": now},
     )
 
 
 def find_rivals(session: Session, question: Question) -> Sequence[Appointment]:
-    """Find the other requests for this patient whose id at Cobalt is not known yet either."""
+    """Find the other requests for this patient whose id at Cobalt is not known yet either.
+
+    One that was given up is among them: late evidence may be its own.
+    """
     return session.scalars(
         select(Appointment).where(
             Appointment.mrn == question.mrn,
             Appointment.account == question.account,
             Appointment.id != question.appointment_id,
-            Appointment.status == "processing",
+            Appointment.status != "created",
             Appointment.cobalt_appointment_id.is_(None),
             Appointment.submission.in_(["sending", "unconfirmed"]),
         )
@@ -117,7 +126,9 @@ def find_rivals(session: Session, question: Question) -> Sequence[Appointment]:
 def find_unmatched(session: Session, mrn: str) -> Sequence[Event]:
     """Find the events about a patient that wait for their appointment to become known."""
     return session.scalars(
-        select(Event).where(Event.disposition == "unmatched", Event.payload["data"]["mrn"].astext == mrn)
+        select(Event).where(
+            Event.disposition == "unmatched", Event.payload["data"]["mrn"].astext.in_({mrn, mrn.strip()})
+        )
     ).all()
 
 
@@ -130,12 +141,30 @@ def find_known(session: Session, cobalt_ids: Collection[str]) -> set[str]:
     )
 
 
-def last_confirmed_zone(session: Session, account: str) -> str | None:
-    """Say in which zone Cobalt last confirmed an appointment of this account."""
-    return session.scalar(
-        select(Appointment.confirmation["timezone"].astext)
+def last_confirmed_zone(session: Session, appointment_id: str) -> str | None:
+    """Say in which zone Cobalt last confirmed an appointment at the same account and location.
+
+    Only the latest of the account are looked through. An account may have clinics in several zones.
+    """
+    account, location = (
+        select(column).where(Appointment.id == appointment_id).scalar_subquery()
+        for column in (Appointment.account, Appointment.request["location"].astext)
+    )
+    latest = (
+        select(
+            Appointment.confirmation["timezone"].astext.label("zone"),
+            Appointment.request["location"].astext.label("location"),
+            Appointment.created_at,
+        )
         .where(Appointment.account == account, Appointment.status == "created")
         .order_by(Appointment.created_at.desc())
+        .limit(LATEST)
+        .subquery()
+    )
+    return session.scalar(
+        select(latest.c.zone)
+        .where(latest.c.location == location, latest.c.zone.is_not(None))
+        .order_by(latest.c.created_at.desc())
         .limit(1)
     )
 

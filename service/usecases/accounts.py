@@ -68,10 +68,12 @@ def add_account(
     """Store an account, its token encrypted with the first of ``ENCRYPTION_KEYS``.
 
     Raises:
-        ConflictError: There is one of that name already.
+        ConflictError: There is one of that name, or of that reference, already.
     """
     if name == settings.cobalt_account or accounts.find_account(session, name):
         raise ConflictError(f"there is an account {name!r} already; remove it first")
+    if reference == settings.cobalt_account or accounts.has_reference(session, reference):
+        raise ConflictError(f"there is an account with the reference {reference!r} already; remove it first")
     session.add(
         Account(
             name=name,

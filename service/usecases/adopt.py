@@ -11,7 +11,7 @@ from service.errors import ConflictError, NotFoundError
 from service.events import event_from
 from service.evidence import Asked, Evidence, fits, from_event
 from service.failures import Category
-from service.states import EVER
+from service.states import EVER, reopen
 from service.store import appointments, asking, events
 from service.usecases.match_waiting import match_waiting
 from service.usecases.record_reply import CLOCK_MARGIN
@@ -61,7 +61,7 @@ def adopt(
     """
     now = datetime.now(UTC)
     with transaction(engine) as session:
-        zone = zone or asking.last_confirmed_zone(session, question.account)
+        zone = zone or asking.last_confirmed_zone(session, question.appointment_id)
         candidates = _candidates(session, question, listed, zone, references)
         events.lock_ids(session, candidates)
         row = _lock_waiting(session, question.appointment_id)
@@ -106,14 +106,22 @@ def give_up(engine: Engine, question: Question) -> bool:
         if row is None or row.submission != "unconfirmed" or row.sent_at != question.sent_at or row.candidates:
             return False
         outcome = appointments.as_locked(row)
-        refuse(outcome, Category.SUBMISSION_UNCONFIRMED, UNCONFIRMED_REASON, occurred_at=question.sent_at, now=now)
+        # Dated before anything that Cobalt can still say of this attempt, so that its words replace ours.
+        occurred_at = question.sent_at - CLOCK_MARGIN
+        refuse(outcome, Category.SUBMISSION_UNCONFIRMED, UNCONFIRMED_REASON, occurred_at=occurred_at, now=now)
         appointments.write_outcomes(session, [outcome], now=now)
-        row.due_at = now + FOR_GOOD
+        if row.due_at > now:  # else an event came since we looked: see hurry
+            row.due_at = now + FOR_GOOD
     logger.warning("submission unconfirmed for good", appointment_id=question.appointment_id)
     return True
 
 
 def _give(session: Session, row: Appointment, cobalt_id: str, *, now: datetime, overdue_after: timedelta) -> None:
+    if row.failure_category == Category.SUBMISSION_UNCONFIRMED:
+        # We had given up, and were wrong: it processes, until Cobalt says more.
+        standing = reopen(appointments.as_locked(row).standing)
+        row.status, row.ruling_at = standing.status.value, None
+        row.failure = row.failure_category = row.settled_at = None
     row.submission = "accepted"
     row.cobalt_appointment_id = cobalt_id
     row.accepted_at = now

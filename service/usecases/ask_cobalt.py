@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -14,7 +14,7 @@ from service import log
 from service.db import transaction
 from service.errors import AppointmentsError, CobaltError
 from service.events import Unreadable, event_from
-from service.evidence import Evidence
+from service.evidence import Evidence, named
 from service.states import Disposition
 from service.store import asking, events
 from service.store.events import Arrival, Source
@@ -119,14 +119,10 @@ class Asker:
     def _ask_outcome(self, question: Question, credentials: Credentials) -> str:
         """Ask what became of an appointment whose id is known: its job's events, else the list."""
         now = datetime.now(UTC)
-        told: list[dict[str, Any]] = []
-        if question.cobalt_job_id:
-            self._pace.wait(credentials.account)
-            told = self._client.events_of_job(credentials, question.cobalt_job_id)
-        if self._apply(told, now):
+        if self._apply(self._events_of_job(question, credentials), now):
             return "settled"
         booked = [
-            _created_event(entry, now)
+            _created_event(entry, now, zone=credentials.timezone)
             for entry in self._list(question, credentials)
             if str(entry.get("id", "")) == question.cobalt_appointment_id and entry.get("status") not in NOT_BOOKED
         ]
@@ -140,6 +136,17 @@ class Asker:
             return "failed"
         return "unknown"
 
+    def _events_of_job(self, question: Question, credentials: Credentials) -> list[dict[str, Any]]:
+        """Ask for the events of the appointment's job; none where Cobalt does not know it any more."""
+        if not question.cobalt_job_id:
+            return []
+        self._pace.wait(credentials.account)
+        try:
+            return self._client.events_of_job(credentials, question.cobalt_job_id)
+        except CobaltError as error:
+            logger.warning("Cobalt tells nothing of the job", problem=str(error))
+            return []
+
     def _apply(self, told: Sequence[dict[str, Any]], now: datetime) -> bool:
         """Apply what Cobalt told through the one door; tells whether any of it settled something."""
         arrivals = []
@@ -151,12 +158,12 @@ class Asker:
         return bool(arrivals) and Disposition.APPLIED in apply(self._engine, arrivals)
 
     def _list(self, question: Question, credentials: Credentials) -> list[dict[str, Any]]:
-        start = question.starts_local or question.starts_at or datetime.now(UTC)
+        day = (question.starts_local or question.starts_at or datetime.now(UTC)).date()
         self._pace.wait(credentials.account)
         return self._client.list_appointments(
             credentials,
-            first=(start - DAY).date(),  # a day more on both sides: the list may count days in another zone
-            last=(start + DAY).date(),
+            first=max(day, date.min + DAY) - DAY,  # a day more on both sides: it may count days in another zone
+            last=min(day, date.max - DAY) + DAY,
             mrn=question.mrn,
         )
 
@@ -213,30 +220,38 @@ def sweep_unmatched(engine: Engine) -> dict[str, int]:
 
 
 def _evidence(entry: dict[str, Any]) -> Evidence | None:
-    """See an entry of Cobalt's list [P] as evidence; None for what Cobalt's robots did not make."""
+    """See an entry of Cobalt's list [P] as evidence.
+
+    None for what Cobalt's robots did not make, and for what cannot be read.
+    """
     source = entry.get("object_metadata")
     if isinstance(source, dict) and source.get("source") not in {None, "cobalt_operation"}:
         return None
     # The reader of events knows every form of ids and times.
-    event = event_from(_created_event(entry, datetime.now(UTC)), received_at=datetime.now(UTC))
+    now = datetime.now(UTC)
+    try:
+        event = event_from(_created_event(entry, now), received_at=now)
+    except Unreadable as unreadable:
+        logger.error("an entry of Cobalt's list cannot be read", problem=str(unreadable))  # noqa: TRY400
+        return None
     confirmed = event.confirmation
     if event.cobalt_appointment_id is None or confirmed is None:
         return None
-    providers = [confirmed.provider_id, confirmed.provider_name]
     created = entry.get("created_at")
     return Evidence(
         event.cobalt_appointment_id,
         event.mrn,
         confirmed.starts_at,
-        frozenset(name for name in providers if name),
+        named(confirmed.provider_name, confirmed.provider_id),
         _time(created) if isinstance(created, str) else None,
     )
 
 
-def _created_event(entry: dict[str, Any], now: datetime) -> dict[str, Any]:
+def _created_event(entry: dict[str, Any], now: datetime, *, zone: str | None = None) -> dict[str, Any]:
     """Write an entry of Cobalt's list as the event that was missed.
 
-    It is dated now, so that the real event, should it still come, is the earlier one and decides.
+    It is dated now, so that the real event, should it still come, is the earlier one and decides. The list names
+    no zone [P]; with the account's the start can be compared with a wall clock.
     """
     return {
         "id": f"list_{entry.get('id')}",
@@ -247,6 +262,7 @@ def _created_event(entry: dict[str, Any], now: datetime) -> dict[str, Any]:
             "appointment_id": entry.get("id"),
             "mrn": entry.get("patient_mrn"),
             "date_time": entry.get("datetime"),
+            "timezone": zone,
             "provider_id": entry.get("provider_ehr_id"),
             "provider_name": entry.get("provider_name"),
         },

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from service import log
 from service.db import transaction
-from service.errors import DatabaseUnavailableError, SpoolUnavailableError
+from service.errors import DatabaseBusyError, DatabaseUnavailableError, SpoolUnavailableError
 from service.store.events import Arrival, Source
 from service.store.quarantine import Unread
 from service.usecases.apply_events import apply
@@ -50,19 +50,16 @@ class Drainer:
             DatabaseUnavailableError: PostgreSQL is away; what was not drained still waits.
             SpoolUnavailableError: The disk does not answer.
         """
+        self._probe()  # whatever state the disk is in
         drained = 0
         with self._spool.only_drainer() as mine:
-            if not mine:
-                self._probe()
-                return {"drained": 0}
-            waiting = self._spool.oldest(BATCH)
-            self._probe()
+            waiting = self._spool.oldest(BATCH) if mine else []
             while waiting:
-                self._apply(waiting)
+                kept = self._apply(waiting)
                 # A kill between the commit and this delivers them again: duplicates, which change nothing.
-                self._spool.remove(waiting)
-                drained += len(waiting)
-                waiting = self._spool.oldest(BATCH)
+                self._spool.remove(kept)
+                drained += len(kept)
+                waiting = self._spool.oldest(BATCH, after=waiting[-1].id)
         if drained:
             logger.info("spool drained", count=drained)
         return {"drained": drained}
@@ -77,20 +74,29 @@ class Drainer:
         if self._circuit.close():
             logger.info("PostgreSQL is back")
 
-    def _apply(self, waiting: Sequence[Spooled]) -> None:
+    def _apply(self, waiting: Sequence[Spooled]) -> Sequence[Spooled]:
+        """Apply a batch; returns what is kept now: all of it, but for what a lock or its size holds up."""
         arrivals = [read_arrival(one.raw, Source.SPOOL, one.received_at, one.request_id) for one in waiting]
         try:
             apply(self._engine, arrivals)
+        except DatabaseBusyError:
+            if len(waiting) == 1:
+                logger.warning("spooled event is held up", count=1)
+                return []
+            return self._apply_halves(waiting)
         except DatabaseUnavailableError:
             raise
         except Exception as error:
             if len(waiting) > 1:
-                for one in waiting:
-                    self._apply([one])
-                return
+                return self._apply_halves(waiting)
             logger.exception("spooled event could not be applied: quarantined")
             broken = Unread(waiting[0].raw, f"could not be applied: {type(error).__name__}")
             apply(self._engine, [Arrival(broken, Source.SPOOL, waiting[0].received_at, waiting[0].request_id)])
+        return waiting
+
+    def _apply_halves(self, waiting: Sequence[Spooled]) -> Sequence[Spooled]:
+        middle = len(waiting) // 2
+        return [*self._apply(waiting[:middle]), *self._apply(waiting[middle:])]
 
     def _run(self) -> None:
         while True:

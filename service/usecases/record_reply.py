@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from service import cobalt
 from service.db import transaction
 from service.failures import Category
+from service.request_fields import in_doubt
 from service.states import EVER, Status
 from service.store import appointments, events, submissions
 from service.usecases.match_waiting import match_waiting
@@ -30,8 +31,17 @@ CLOCK_MARGIN = timedelta(seconds=2)
 """How far Cobalt's clock may be behind ours where no reply told the time."""
 
 
-def record_reply(engine: Engine, claim: Claim, reply: cobalt.Reply, *, overdue_after: timedelta) -> str:
+def record_reply(
+    engine: Engine, claim: Claim, reply: cobalt.Reply, *, overdue_after: timedelta, took: timedelta | None = None
+) -> str:
     """Record the outcome of a claimed call, and apply the events that waited for it.
+
+    Args:
+        engine: Where the appointments are.
+        claim: What was called.
+        reply: What came of it.
+        overdue_after: How long the event may take.
+        took: How long the call took; until now, when it is not given. Recording may have had to wait.
 
     Returns:
         What the submission is now, or ``stale`` if the row has moved on since the call was claimed.
@@ -50,23 +60,23 @@ def record_reply(engine: Engine, claim: Claim, reply: cobalt.Reply, *, overdue_a
         row.version += 1
         if isinstance(reply, cobalt.Accepted):
             row.due_at = now + overdue_after
-        _apply(session, row, claim, reply, now)
+        _apply(session, row, reply, now, took or now - claim.sent_at)
         row.lease_until = None
         return row.submission
 
 
-def _apply(session: Session, row: Appointment, claim: Claim, reply: cobalt.Reply, now: datetime) -> None:
+def _apply(session: Session, row: Appointment, reply: cobalt.Reply, now: datetime, took: timedelta) -> None:
     match reply:
         case cobalt.Accepted():
-            _accept(session, row, claim, reply, now)
+            _accept(session, row, reply, now, took)
         case cobalt.NeverLeft():
-            _requeue(row, reply.error, now + back_off(claim.tries))
+            _requeue(row, reply.error, now + back_off(row.tries))
         case cobalt.Throttled():
             _requeue(row, "HTTP 429", now + reply.retry_after + _jitter(FIRST_BACK_OFF))
         case cobalt.Unauthorized():
             _requeue(row, f"HTTP {reply.http_status}", now + UNAUTHORIZED_PAUSE)
         case cobalt.Rejected():
-            _reject(session, row, claim, reply, now)
+            _reject(session, row, reply, now, took)
         case cobalt.Unclear():
             _doubt(session, row, reply.error, now)
 
@@ -79,37 +89,41 @@ def _doubt(session: Session, row: Appointment, error: str, now: datetime) -> Non
     if row.cobalt_appointment_id and row.sent_at:
         # A correction: if it was taken, then not before it was sent. What waited for this to be known may come.
         row.attempt_since = row.sent_at - CLOCK_MARGIN
+        row.accepted_request = in_doubt(row.accepted_request or {}, row.request)
         session.flush()
         match_waiting(session, row.cobalt_appointment_id, now=now)
 
 
-def _accept(session: Session, row: Appointment, claim: Claim, reply: cobalt.Accepted, now: datetime) -> None:
+def _accept(session: Session, row: Appointment, reply: cobalt.Accepted, now: datetime, took: timedelta) -> None:
     cobalt_id = reply.cobalt_appointment_id
     if appointments.belongs_to_another(session, cobalt_id, row.id):
         _doubt(session, row, "Cobalt answered with the id of another appointment", now)
         return
+    # A new id is this attempt's alone; under a known one, events of earlier attempts may still come.
+    row.attempt_since = EVER if row.cobalt_appointment_id is None else _began_at(reply.replied_at, took)
     row.submission = "accepted"
     row.cobalt_appointment_id = cobalt_id
     row.cobalt_job_id = reply.job_id or row.cobalt_job_id
     row.accepted_at = now
-    row.accepted_request = claim.request
+    row.accepted_request = row.request
     row.last_error = None
-    row.attempt_since = EVER if claim.operation == "create" else _began_at(claim, reply.replied_at, now)
     session.flush()
     match_waiting(session, cobalt_id, now=now)
 
 
-def _reject(session: Session, row: Appointment, claim: Claim, reply: cobalt.Rejected, now: datetime) -> None:
+def _reject(session: Session, row: Appointment, reply: cobalt.Rejected, now: datetime, took: timedelta) -> None:
     row.submission = "rejected"
     row.last_error = f"HTTP {reply.http_status}"
-    if claim.operation == "correct":
-        row.attempt_since = _began_at(claim, reply.replied_at, now)
+    if row.cobalt_appointment_id is not None:
+        row.attempt_since = _began_at(reply.replied_at, took)
     session.flush()
     outcome = appointments.as_locked(row)
     if outcome.standing.status is not Status.PROCESSING:
         return
     refuse(outcome, Category.REJECTED_BY_COBALT, reply.reason, occurred_at=reply.replied_at, now=now)
     appointments.write_outcomes(session, [outcome], now=now)
+    if row.cobalt_appointment_id:
+        match_waiting(session, row.cobalt_appointment_id, now=now)
 
 
 def _requeue(row: Appointment, error: str, due_at: datetime) -> None:
@@ -118,12 +132,12 @@ def _requeue(row: Appointment, error: str, due_at: datetime) -> None:
     row.due_at = due_at
 
 
-def _began_at(claim: Claim, replied_at: datetime, now: datetime) -> datetime:
+def _began_at(replied_at: datetime, took: timedelta) -> datetime:
     """Say when an attempt began, on Cobalt's clock: when our call set out, not when its reply came.
 
     The robot may be done, and the event dated, before the reply is written. The header has whole seconds only.
     """
-    return (replied_at - (now - claim.sent_at)).replace(microsecond=0)
+    return (replied_at - took).replace(microsecond=0)
 
 
 def back_off(tries: int) -> timedelta:

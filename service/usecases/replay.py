@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from service import log
 from service.db import transaction
-from service.errors import NotFoundError
+from service.errors import AppointmentsError, NotFoundError
 from service.events import Unreadable, read_event
 from service.states import Disposition
 from service.store import quarantine
@@ -15,28 +16,45 @@ from service.usecases.apply_events import apply_within
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
+    from sqlalchemy.orm import Session
+
+logger = log.get_logger(__name__)
 
 
 def replay(engine: Engine, quarantined_id: str) -> tuple[Disposition, str | None]:
     """Replay one record of the quarantine; any number of times, the event is applied once.
 
     Returns:
-        What became of it, and the event's id: ``quarantined`` and None while it still cannot be read.
+        What became of it, and the event's id: ``quarantined`` and None while it still cannot be read or applied.
 
     Raises:
         NotFoundError: There is no such record.
+        DatabaseUnavailableError: PostgreSQL is away.
     """
-    now = datetime.now(UTC)
-    with transaction(engine) as session:
-        record = quarantine.lock_quarantined(session, quarantined_id)
-        if record is None:
-            raise NotFoundError("there is nothing in quarantine under this id")
-        try:
-            event = read_event(record.raw, received_at=record.received_at)
-        except Unreadable as unreadable:
-            record.reason = str(unreadable)
-            return Disposition.QUARANTINED, None
-        (disposition,) = apply_within(session, [Arrival(event, Source.REPLAY, now)], now=now)
-        record.replayed_at = now
-        record.event_id = event.id
-        return disposition, event.id
+    try:
+        with transaction(engine) as session:
+            return _replay_within(session, quarantined_id, now=datetime.now(UTC))
+    except AppointmentsError:
+        raise
+    except Exception as error:
+        logger.exception("quarantined event could not be applied")
+        with transaction(engine) as session:
+            record = quarantine.lock_quarantined(session, quarantined_id)
+            if record is not None:
+                record.reason = f"could not be applied: {type(error).__name__}"
+        return Disposition.QUARANTINED, None
+
+
+def _replay_within(session: Session, quarantined_id: str, *, now: datetime) -> tuple[Disposition, str | None]:
+    record = quarantine.lock_quarantined(session, quarantined_id)
+    if record is None:
+        raise NotFoundError("there is nothing in quarantine under this id")
+    try:
+        event = read_event(record.raw, received_at=record.received_at)
+    except Unreadable as unreadable:
+        record.reason = str(unreadable)
+        return Disposition.QUARANTINED, None
+    (disposition,) = apply_within(session, [Arrival(event, Source.REPLAY, now)], now=now)
+    record.replayed_at = now
+    record.event_id = event.id
+    return disposition, event.id

@@ -12,9 +12,9 @@ import structlog
 
 from service import cobalt, log
 from service.db import transaction
-from service.errors import AppointmentsError, DatabaseUnavailableError
-from service.request_fields import as_sent, changed_fields
-from service.store import submissions
+from service.errors import DatabaseUnavailableError
+from service.request_fields import as_sent, changed_fields, in_doubt
+from service.store import appointments, submissions
 from service.usecases.accounts import get_credentials
 from service.usecases.record_reply import CLOCK_MARGIN, UNAUTHORIZED_PAUSE, record_reply
 
@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from service.config import Settings
     from service.store.submissions import Claim
 
+PHASES = 3
+"""A call's time-out is for each of its phases: to connect, to send, to be answered."""
 LEASE_MARGIN = timedelta(seconds=30)
-"""A call's time-out counts silences; this is for a reply that drips, and for recording it."""
+"""For a reply that drips, and for recording it."""
 RECORD_AGAIN = 0.5
 """Seconds between tries to record a reply while PostgreSQL is away: until then only we know it."""
 
@@ -80,14 +82,15 @@ class Submitter:
 
     def _claim(self, most: int) -> list[Claim]:
         now = datetime.now(UTC)
-        self._paused = {account: until for account, until in self._paused.items() if until > now}
+        # A copy, because the calls' threads write to it meanwhile.
+        paused = [account for account, until in self._paused.copy().items() if until > now]
         with transaction(self._engine) as session:
             return submissions.claim(
                 session,
                 most=most,
-                paused=self._paused,
+                paused=paused,
                 now=now,
-                lease_until=now + self._settings.cobalt_timeout + LEASE_MARGIN,
+                lease_until=now + self._settings.cobalt_timeout * PHASES + LEASE_MARGIN,
             )
 
     def _call(self, claim: Claim) -> None:
@@ -97,8 +100,9 @@ class Submitter:
                 request_id=claim.request_id, appointment_id=claim.appointment_id, account=claim.account
             ):
                 reply = self._ask_cobalt(claim)
+                took = datetime.now(UTC) - claim.sent_at
                 self._pause_after(reply, claim.account)
-                submission = self._record(claim, reply)
+                submission = self._record(claim, reply, took)
                 logger.info(
                     "submission answered",
                     outcome=type(reply).__name__,
@@ -122,27 +126,33 @@ class Submitter:
         try:
             with transaction(self._engine) as session:
                 credentials = get_credentials(session, self._settings, claim.account)
-        except AppointmentsError as error:
+            body = as_sent(claim.request, credentials.time_format, credentials.timezone)
+            taken = as_sent(claim.accepted_request or {}, credentials.time_format, credentials.timezone)
+        except Exception as error:
+            # Whatever is wrong with the account or the database, the request has not left.
+            logger.exception("submission could not be prepared")
             return cobalt.NeverLeft(type(error).__name__)
-        body = as_sent(claim.request, credentials.time_format, credentials.timezone)
         if not claim.cobalt_appointment_id:
             return self._client.create(credentials, body)
-        taken = as_sent(claim.accepted_request or {}, credentials.time_format, credentials.timezone)
         return self._client.correct(credentials, claim.cobalt_appointment_id, changed_fields(body, taken) or body)
 
     def _pause_after(self, reply: cobalt.Reply, account: str) -> None:
         if isinstance(reply, cobalt.Unauthorized):
-            self._paused[account] = datetime.now(UTC) + UNAUTHORIZED_PAUSE
+            self._pause(account, UNAUTHORIZED_PAUSE)
             logger.error("account refused: check its access token", account=account, http_status=reply.http_status)
         elif isinstance(reply, cobalt.Throttled):
-            self._paused[account] = datetime.now(UTC) + reply.retry_after
+            self._pause(account, reply.retry_after)
             logger.warning("account slowed down", account=account, seconds=reply.retry_after.total_seconds())
 
-    def _record(self, claim: Claim, reply: cobalt.Reply) -> str:
+    def _pause(self, account: str, duration: timedelta) -> None:
+        until = datetime.now(UTC) + duration
+        self._paused[account] = max(until, self._paused.get(account, until))
+
+    def _record(self, claim: Claim, reply: cobalt.Reply, took: timedelta) -> str:
         give_up = time.monotonic() + (self._settings.cobalt_timeout + LEASE_MARGIN).total_seconds() * 4
         while True:
             try:
-                return record_reply(self._engine, claim, reply, overdue_after=self._settings.overdue_after)
+                return record_reply(self._engine, claim, reply, overdue_after=self._settings.overdue_after, took=took)
             except DatabaseUnavailableError:
                 if time.monotonic() > give_up:
                     raise
@@ -155,6 +165,10 @@ def expire_leases(engine: Engine) -> dict[str, int]:
         lost = submissions.expire_leases(
             session, now=datetime.now(UTC), error="the worker was lost during the call", margin=CLOCK_MARGIN
         )
+        for appointment_id in lost:
+            row = appointments.lock_appointment(session, appointment_id)
+            if row and row.cobalt_appointment_id:  # a correction
+                row.accepted_request = in_doubt(row.accepted_request or {}, row.request)
     for appointment_id in lost:
         logger.warning("submission unconfirmed: its worker was lost", appointment_id=appointment_id)
     return {"expired": len(lost)}

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from service import log
-from service.errors import AppointmentsError, BatchesFullError
+from service.errors import AppointmentsError, BatchesFullError, DatabaseBusyError
 from service.events import Kind, Unreadable, read_event
 from service.failures import Category, shape
 from service.signing import verify
@@ -91,12 +91,13 @@ class WebhookTaker:
         if not self._circuit.is_open:
             try:
                 return self._apply(arrival, raw, until=began + self._budget * (1 - SPOOL_SHARE))
-            except BatchesFullError:
-                logger.warning("webhook not kept: too many wait")
-                return NOWHERE_TO_KEEP_IT
+            except (BatchesFullError, DatabaseBusyError) as error:
+                logger.warning("webhook goes to the spool", problem=type(error).__name__)
             except AppointmentsError as error:
                 if self._circuit.open():
                     logger.error("PostgreSQL is away: webhooks go to the spool", problem=type(error).__name__)  # noqa: TRY400
+            except Exception:  # not even as bytes: whoever mends the database finds it on disk
+                logger.exception("PostgreSQL refuses an event: it goes to the spool")
         return self._keep_on_disk(arrival, raw, until=began + self._budget)
 
     def _apply(self, arrival: Arrival, raw: bytes, *, until: float) -> Answer:
