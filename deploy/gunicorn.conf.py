@@ -8,6 +8,7 @@ from gevent import monkey  # type: ignore[import-untyped]
 # other greenlets. Unpatched it waits in C, and a PostgreSQL that hangs would stop the whole process.
 monkey.patch_all()
 
+from service import log  # noqa: E402
 from service.config import Settings  # noqa: E402
 from service.errors import SettingsError  # noqa: E402
 
@@ -29,3 +30,9 @@ accesslog = None  # the application writes one line for each request, by an allo
 errorlog = "-"
 loglevel = "warning"
 proc_name = "cobalt-appointments"
+
+
+def on_starting(server: object) -> None:  # noqa: ARG001 (gunicorn's signature)
+    """Log like everything else: gunicorn's own lines may hold addresses with anything in them."""
+    log.configure(settings.log_level)
+    log.adopt("gunicorn.error")

@@ -61,6 +61,13 @@ def configure(level: str) -> None:
     )
 
 
+def adopt(name: str) -> None:
+    """Have a library's logger, which brought a handler of its own, speak through ours."""
+    library = logging.getLogger(name)
+    library.handlers = []
+    library.propagate = True
+
+
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
     """Get the logger of a module: call it with ``__name__``."""
     logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)

@@ -45,8 +45,11 @@ def decode(cursor: str, listing: Mapping[str, Any]) -> tuple[datetime, str]:
     check, place = content[:CHECK], content[CHECK:]
     if check != _check(place, listing):
         raise BadCursorError
-    at, row_id = json.loads(place)
-    return datetime.fromisoformat(at), row_id
+    try:
+        at, row_id = json.loads(place)
+        return datetime.fromisoformat(at), str(row_id)
+    except (ValueError, TypeError) as error:
+        raise BadCursorError from error
 
 
 def _check(place: bytes, listing: Mapping[str, Any]) -> bytes:

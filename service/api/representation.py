@@ -183,17 +183,15 @@ def _failure(row: Appointment, mrns: Iterable[str], *, unmasked: bool) -> dict[s
 
 def _mrns(row: Appointment) -> list[str]:
     """Name every MRN that a text about this appointment may contain: as asked for now, as before, as Cobalt said."""
-    others = ((row.failure or {}).get("mrn"), (row.accepted_request or {}).get("mrn"))
-    return [row.mrn, *(mrn for mrn in others if mrn)]
+    said = (row.failure or {}).get("mrn")
+    return [row.mrn, *row.former_mrns, *([said] if said else [])]
 
 
 def _all_mrns(history: History) -> list[str]:
-    """Name also those of every earlier attempt, and of what Cobalt said of each."""
+    """Name also those that Cobalt said in any attempt."""
     said = [event.payload.get("data") for event in history.events]
-    parts = [one for correction in history.corrections for one in (correction.changes, correction.before["request"])]
-    failures = [correction.before["failure"] or {} for correction in history.corrections]
-    others = [part.get("mrn") for part in (*parts, *failures, *said) if isinstance(part, dict)]
-    return _mrns(history.appointment) + [mrn for mrn in others if isinstance(mrn, str) and mrn]
+    mrns = [data.get("mrn") for data in said if isinstance(data, dict)]
+    return _mrns(history.appointment) + [mrn for mrn in mrns if isinstance(mrn, str) and mrn]
 
 
 def _time(value: datetime | None) -> str | None:

@@ -27,6 +27,7 @@ PATH = "/webhooks/cobalt"
 logger = log.get_logger(__name__)
 
 _PROBLEMS = {
+    HTTPStatus.BAD_REQUEST: "The body broke off or was not sent as HTTP says.",
     HTTPStatus.UNAUTHORIZED: "The header cobalt-verification does not sign this body.",
     HTTPStatus.METHOD_NOT_ALLOWED: "This address takes POST only.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "This is larger than any webhook of Cobalt's.",
@@ -78,7 +79,11 @@ class WebhookEndpoint:
     def _take(self, environ: WSGIEnvironment, request_id: str) -> tuple[HTTPStatus, dict[str, object]]:
         if environ["REQUEST_METHOD"] != "POST":
             return _problem(HTTPStatus.METHOD_NOT_ALLOWED)
-        raw = self._read(environ)
+        try:
+            raw = self._read(environ)
+        except Exception as error:  # noqa: BLE001 (each server and parser has its own)
+            logger.warning("webhook broke off", problem=type(error).__name__)
+            return _problem(HTTPStatus.BAD_REQUEST)
         if raw is None:
             return _problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         answer = self._taker.take(raw, environ.get("HTTP_COBALT_VERIFICATION"), request_id)

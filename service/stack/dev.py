@@ -62,7 +62,7 @@ def _welcome(stack: Stack) -> str:
     )
     call = f"curl -s -H {shlex.quote(f'Authorization: Bearer {stack.api_key}')}"
     return f"""
-service       {stack.url} (its interface: {stack.url}/docs)
+service       {stack.url}
 sandbox       {stack.sandbox_url}
 database      {stack.database_url}
 API key       {stack.api_key}

@@ -17,6 +17,8 @@ from service.stack.processes import PortTakenError, Process, ProcessError, free_
 PROJECT = Path(__file__).parents[2]
 DATABASE = "appointments"
 SCOPES = ("read", "write", "phi", "ops")
+# PostgreSQL's details of an error quote rows, which hold patients' data.
+POSTGRES = {"log_error_verbosity": "terse"}
 COMMAND_TIMEOUT = 60  # seconds; a migration on a slow machine
 
 
@@ -62,7 +64,9 @@ class Stack:
         self.logs.mkdir(parents=True, exist_ok=True)
         self.postgres: EmbeddedPostgres | None = None
         if database_url is None:
-            self.postgres = EmbeddedPostgres(self.directory / "postgres", settings=postgres_settings)
+            self.postgres = EmbeddedPostgres(
+                self.directory / "postgres", settings=POSTGRES | dict(postgres_settings or {})
+            )
         self.account = "clinic_1"
         self.client_id = f"ci_{secrets.token_urlsafe(16)}"
         self.client_secret = f"cs_{secrets.token_urlsafe(24)}"
