@@ -84,7 +84,8 @@ def read_event(raw: bytes, *, received_at: datetime) -> Event:
     `received_at` (aware, UTC) stands in for a missing or implausible `created`.
 
     Raises:
-        Unreadable: not a JSON object in UTF-8, no `id` or `type`, or a settling type without its appointment.
+        Unreadable: not a JSON object in UTF-8, far more values than any event has, no `id` or `type`, or a
+            settling type without its appointment.
     """
     payload, faithful = _parse(raw)
     return _event(payload, raw=None if faithful else raw, received_at=received_at)
@@ -107,6 +108,7 @@ def event_from(payload: dict[str, Any], *, received_at: datetime) -> Event:
 
 
 _DEEPEST = 100  # Cobalt's own events nest to 4; a recursive reader further on must not run out of stack
+_MOST_VALUES = 50_000  # Cobalt's own have some twenty; a megabyte of `[],[],` takes a second, in which nobody is served
 _LONGEST_INTEGER = 640  # digits: the lowest limit that Python can be set to for text to int and back
 _TOO_DEEP = f"nested deeper than {_DEEPEST}"
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # jsonb has no NUL, UTF-8 no lone surrogate
@@ -152,6 +154,9 @@ class _Reading:
 def _parse(raw: bytes) -> tuple[dict[str, Any], bool]:
     """Return the body as storable JSON, and whether nothing of it was lost on the way."""
     text = _decode(raw)
+    brackets = text.count("{") + text.count("[")
+    if brackets + text.count(",") > _MOST_VALUES:
+        raise Unreadable(f"more than {_MOST_VALUES} values")
     reading = _Reading()
     try:
         body = json.loads(
@@ -168,7 +173,7 @@ def _parse(raw: bytes) -> tuple[dict[str, Any], bool]:
     if not isinstance(body, dict):
         raise Unreadable("not a JSON object")
     # Only an escape can bring in a character that cannot be stored, and most bodies have none.
-    if "\\u" not in text and text.count("{") + text.count("[") <= _DEEPEST:
+    if "\\u" not in text and brackets <= _DEEPEST:
         return body, reading.faithful
     storable = _storable_fields(body, _DEEPEST)
     return storable, reading.faithful and storable == body

@@ -1,0 +1,100 @@
+"""One web process without its HTTP server, as a sender of webhooks sees it."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from service import app as app_module
+from service import db
+from service.errors import DatabaseUnavailableError
+from service.signing import sign
+from tests.records import until
+from tests.settings import settings_from
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from flask import Flask
+    from sqlalchemy import Engine
+    from werkzeug.test import TestResponse
+
+SECRET = "whsec_test"
+BUDGET = 2.0
+
+
+@contextmanager
+def opened_web(database_url: str, spool: Path, **environment: str) -> Iterator[Web]:
+    """Open a web process, and close its connections afterwards."""
+    engines: list[Engine] = []
+
+    def make_engine(*args: Any, **kwargs: Any) -> Engine:
+        engines.append(db.make_engine(*args, **kwargs))
+        return engines[-1]
+
+    settings = settings_from(
+        **{"DATABASE_URL": database_url, "SPOOL_DIR": str(spool), "LOG_LEVEL": "error"} | environment
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(app_module, "make_engine", make_engine)
+        app = app_module.create_app(settings)
+    yield Web(app)
+    app.extensions["spool"].close()
+    for engine in engines:
+        engine.dispose()
+
+
+class Web:
+    """One web process without its HTTP server; its drainer runs only when it is told to."""
+
+    def __init__(self, app: Flask) -> None:
+        self.app = app
+
+    def post(self, raw: bytes, signature: str | None = None) -> TestResponse:
+        """Send as Cobalt does, within the budget or the test fails."""
+        began = time.monotonic()
+        with self.app.test_client() as client:
+            answer = client.post(
+                "/webhooks/cobalt",
+                data=raw,
+                headers={"cobalt-verification": signature or sign(raw, SECRET), "Content-Type": "application/json"},
+            )
+        seconds = time.monotonic() - began
+        assert seconds < BUDGET
+        return answer
+
+    def take(self, *raws: bytes) -> list[tuple[int, str]]:
+        """Send one after the other; returns what each was answered."""
+        return [(answer.status_code, answer.json["disposition"]) for answer in map(self.post, raws) if answer.json]
+
+    def take_at_once(self, *raws: bytes) -> list[tuple[int, str]]:
+        with ThreadPoolExecutor(len(raws)) as pool:
+            return [found for each in pool.map(self.take, raws) for found in each]
+
+    def timed(self, raw: bytes) -> float:
+        """Send one that must be spooled; returns the seconds that it took."""
+        began = time.monotonic()
+        assert self.take(raw) == [(202, "spooled")]
+        return time.monotonic() - began
+
+    @property
+    def depth(self) -> int:
+        count: int = self.app.extensions["spool"].depth().count
+        return count
+
+    def drain(self) -> None:
+        """Drain as the process does: again and again until PostgreSQL is back and nothing waits."""
+
+        def drained() -> bool:
+            try:
+                self.app.extensions["drainer"].run_once()
+            except DatabaseUnavailableError:
+                return False
+            return self.depth == 0
+
+        until(drained)
