@@ -16,7 +16,7 @@ from sqlalchemy import (
     Text,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 NOW = text("now()")
@@ -58,6 +58,9 @@ class Appointment(Base):
 
     request: Mapped[dict[str, Any]] = mapped_column(comment="Cobalt's fields as the caller gave them")
     mrn: Mapped[str]
+    former_mrns: Mapped[list[str]] = mapped_column(
+        server_default=text("'{}'"), comment="MRNs of earlier attempts: texts may contain them, and are masked"
+    )
     provider: Mapped[str]
     type: Mapped[str]
     starts_local: Mapped[datetime | None] = mapped_column(
@@ -236,7 +239,7 @@ class IdempotencyKey(Base):
     fingerprint: Mapped[bytes] = mapped_column(comment="SHA-256 of method, path and body")
     http_status: Mapped[int]
     headers: Mapped[dict[str, Any]]
-    body: Mapped[dict[str, Any]]
+    body: Mapped[dict[str, Any]] = mapped_column(JSON, comment="Not jsonb, which would change the order and numbers")
     expires_at: Mapped[datetime]
 
     __table_args__ = (Index("ix_idempotency_keys_expires_at", "expires_at"),)

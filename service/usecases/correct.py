@@ -63,6 +63,8 @@ def correct(
     _begin_attempt(session, row, wanted.request_id)
     start = read_start(request)
     row.request = request
+    if row.mrn != request["mrn"]:
+        row.former_mrns = sorted({*row.former_mrns, row.mrn})
     row.mrn, row.provider, row.type = request["mrn"], request["provider"], request["type"]
     row.starts_local, row.starts_at = start.local, start.at
     session.flush()

@@ -53,6 +53,7 @@ def request_appointment(session: Session, settings: Settings, wanted: Appointmen
         version=1,
         request=wanted.fields,
         mrn=wanted.fields["mrn"],
+        former_mrns=[],
         provider=wanted.fields["provider"],
         type=wanted.fields["type"],
         starts_local=start.local,

@@ -1,0 +1,48 @@
+"""Keep the MRNs of earlier attempts, so that they can be masked, and kept answers as they were given."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column(
+        "appointments",
+        sa.Column(
+            "former_mrns",
+            postgresql.ARRAY(sa.Text()),
+            server_default=sa.text("'{}'"),
+            nullable=False,
+            comment="MRNs of earlier attempts: texts may contain them, and are masked",
+        ),
+    )
+    op.execute(
+        "UPDATE appointments a SET former_mrns = c.mrns FROM ("
+        " SELECT appointment_id, array_agg(DISTINCT before -> 'request' ->> 'mrn') AS mrns FROM corrections"
+        " WHERE before -> 'request' ->> 'mrn' IS NOT NULL GROUP BY appointment_id"
+        ") c WHERE a.id = c.appointment_id"
+    )
+    op.alter_column(
+        "idempotency_keys",
+        "body",
+        type_=postgresql.JSON(),
+        postgresql_using="body::json",
+        comment="Not jsonb, which would change the order and numbers",
+    )
+
+
+def downgrade() -> None:
+    op.alter_column(
+        "idempotency_keys",
+        "body",
+        type_=postgresql.JSONB(),
+        postgresql_using="body::jsonb",
+        comment=None,
+        existing_comment="Not jsonb, which would change the order and numbers",
+    )
+    op.drop_column("appointments", "former_mrns")
