@@ -99,6 +99,9 @@ class Appointment(Base):
 
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
     updated_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    requested_at: Mapped[datetime] = mapped_column(
+        server_default=NOW, comment="When a person asked for the current attempt"
+    )
     settled_at: Mapped[datetime | None]
 
     __table_args__ = (

@@ -21,6 +21,17 @@ def upgrade() -> None:
             comment="MRNs of earlier attempts: texts may contain them, and are masked",
         ),
     )
+    op.add_column(
+        "appointments",
+        sa.Column(
+            "requested_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+            comment="When a person asked for the current attempt",
+        ),
+    )
+    op.execute("UPDATE appointments SET requested_at = created_at")
     op.execute(
         "UPDATE appointments a SET former_mrns = c.mrns FROM ("
         " SELECT appointment_id, array_agg(DISTINCT before -> 'request' ->> 'mrn') AS mrns FROM corrections"
@@ -45,4 +56,5 @@ def downgrade() -> None:
         comment=None,
         existing_comment="Not jsonb, which would change the order and numbers",
     )
+    op.drop_column("appointments", "requested_at")
     op.drop_column("appointments", "former_mrns")

@@ -46,7 +46,7 @@ def appointment(row: Appointment, *, unmasked: bool, overdue_after: timedelta) -
         },
         "confirmation": _confirmation(row.confirmation),
         "failure": _failure(row, mrns, unmasked=unmasked),
-        "overdue": row.status == "processing" and datetime.now(UTC) - row.created_at > overdue_after,
+        "overdue": row.status == "processing" and datetime.now(UTC) - row.requested_at > overdue_after,
         "conflicts": row.failures if row.status == "created" else 0,
         "discrepancies": row.discrepancies,
         "metadata": row.details if unmasked else mask_json(row.details, mrns),

@@ -15,7 +15,7 @@ from service.config import Settings
 from service.db import transaction
 from service.errors import AppointmentsError, CobaltError
 from service.store import asking
-from service.usecases.adopt import adopt_by_hand
+from service.usecases.adopt import abandon_by_hand, adopt_by_hand
 from service.usecases.ask_cobalt import Asker
 
 
@@ -61,4 +61,14 @@ def adopt(appointment_id: str, cobalt_appointment_id: str) -> None:
     adopt_by_hand(open_engine(settings), appointment_id, cobalt_appointment_id, overdue_after=settings.overdue_after)
 
 
-COMMANDS = (reconcile, adopt)
+@click.command()
+@click.argument("appointment_id")
+def abandon(appointment_id: str) -> None:
+    """Say that an unconfirmed APPOINTMENT_ID is none of its candidates: it fails, and can be resubmitted.
+
+    Look into the EHR first.
+    """
+    abandon_by_hand(open_engine(), appointment_id)
+
+
+COMMANDS = (reconcile, adopt, abandon)

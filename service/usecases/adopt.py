@@ -11,7 +11,7 @@ from service.errors import ConflictError, NotFoundError
 from service.events import event_from
 from service.evidence import Asked, Evidence, fits, from_event
 from service.failures import Category
-from service.states import EVER, reopen
+from service.states import EVER, Status, reopen
 from service.store import appointments, asking, events
 from service.usecases.match_waiting import match_waiting
 from service.usecases.record_reply import CLOCK_MARGIN
@@ -88,14 +88,25 @@ def adopt_by_hand(engine: Engine, appointment_id: str, cobalt_id: str, *, overdu
     """
     with transaction(engine) as session:
         events.lock_ids(session, [cobalt_id])
-        row = _lock_waiting(session, appointment_id)
-        if row is None:
-            if appointments.lock_appointment(session, appointment_id) is None:
-                raise NotFoundError("there is no appointment with this id")
-            raise ConflictError("this appointment does not wait for its id at Cobalt")
+        row = _get_waiting(session, appointment_id)
         if appointments.belongs_to_another(session, cobalt_id, appointment_id):
             raise ConflictError("this id at Cobalt belongs to another appointment")
         _give(session, row, cobalt_id, now=datetime.now(UTC), overdue_after=overdue_after)
+
+
+def abandon_by_hand(engine: Engine, appointment_id: str) -> None:
+    """Fail an unconfirmed submission of which a person says that none of the candidates is its own.
+
+    Raises:
+        NotFoundError: There is no such appointment.
+        ConflictError: It is not unconfirmed, or has failed already.
+    """
+    with transaction(engine) as session:
+        row = _get_waiting(session, appointment_id)
+        if row.status != Status.PROCESSING:
+            raise ConflictError("this appointment has failed already")
+        row.candidates = []
+        _refuse(session, row, now=datetime.now(UTC))
 
 
 def give_up(engine: Engine, question: Question) -> bool:
@@ -105,15 +116,29 @@ def give_up(engine: Engine, question: Question) -> bool:
         row = appointments.lock_appointment(session, question.appointment_id)
         if row is None or row.submission != "unconfirmed" or row.sent_at != question.sent_at or row.candidates:
             return False
-        outcome = appointments.as_locked(row)
-        # Dated before anything that Cobalt can still say of this attempt, so that its words replace ours.
-        occurred_at = question.sent_at - CLOCK_MARGIN
-        refuse(outcome, Category.SUBMISSION_UNCONFIRMED, UNCONFIRMED_REASON, occurred_at=occurred_at, now=now)
-        appointments.write_outcomes(session, [outcome], now=now)
-        if row.due_at > now:  # else an event came since we looked: see hurry
-            row.due_at = now + FOR_GOOD
+        _refuse(session, row, now=now)
     logger.warning("submission unconfirmed for good", appointment_id=question.appointment_id)
     return True
+
+
+def _refuse(session: Session, row: Appointment, *, now: datetime) -> None:
+    outcome = appointments.as_locked(row)
+    # Dated before anything that Cobalt can still say of this attempt, so that its words replace ours.
+    occurred_at = (row.sent_at or now) - CLOCK_MARGIN
+    refuse(outcome, Category.SUBMISSION_UNCONFIRMED, UNCONFIRMED_REASON, occurred_at=occurred_at, now=now)
+    session.flush()
+    appointments.write_outcomes(session, [outcome], now=now)
+    if row.due_at > now:  # else an event came since we looked: see hurry
+        row.due_at = now + FOR_GOOD
+
+
+def _get_waiting(session: Session, appointment_id: str) -> Appointment:
+    row = _lock_waiting(session, appointment_id)
+    if row is not None:
+        return row
+    if appointments.lock_appointment(session, appointment_id) is None:
+        raise NotFoundError("there is no appointment with this id")
+    raise ConflictError("this appointment does not wait for its id at Cobalt")
 
 
 def _give(session: Session, row: Appointment, cobalt_id: str, *, now: datetime, overdue_after: timedelta) -> None:

@@ -9,9 +9,10 @@ from psycopg.errors import UniqueViolation
 from sqlalchemy.exc import IntegrityError
 
 from service.db import driver, transaction
-from service.states import Disposition
+from service.states import Disposition, Status
 from service.store import appointments, asking, events, quarantine
 from service.store.quarantine import Unread
+from service.usecases.match_waiting import match_waiting
 from service.usecases.settling import settle
 
 if TYPE_CHECKING:
@@ -84,6 +85,10 @@ def _apply_events(session: Session, arrivals: Sequence[Arrival], now: datetime) 
         appointments.write_outcomes(session, rows.values(), now=now)
         events.record_deliveries(session, list(zip(arrivals, answers, strict=True)))
     _hurry(session, new.values(), dispositions, now)
+    for cobalt_id, row in rows.items():
+        if row.changed and row.standing.status is Status.CREATED and row.standing.since is None:
+            # A correction that waited to be sent is not needed any more: what waited for it can be judged.
+            match_waiting(session, cobalt_id, now=now)
     return answers
 
 

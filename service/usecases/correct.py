@@ -112,6 +112,6 @@ def _begin_attempt(session: Session, row: Appointment, request_id: str) -> None:
     row.discrepancies, row.candidates = [], []
     row.submission, row.tries, row.asks, row.last_error = "queued", 0, 0, None
     row.accepted_at = None
-    row.due_at = row.updated_at = now
+    row.due_at = row.updated_at = row.requested_at = now
     row.version += 1
     row.request_id = request_id

@@ -127,6 +127,11 @@ def _reject(session: Session, row: Appointment, reply: cobalt.Rejected, now: dat
 
 
 def _requeue(row: Appointment, error: str, due_at: datetime) -> None:
+    if row.cobalt_appointment_id and row.status == Status.CREATED:
+        # Cobalt booked an earlier attempt meanwhile: this correction is not needed any more.
+        row.submission = "accepted"
+        row.attempt_since = row.attempt_since or row.ruling_at
+        return
     row.submission = "queued"
     row.last_error = error
     row.due_at = due_at

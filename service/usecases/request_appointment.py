@@ -67,6 +67,7 @@ def request_appointment(session: Session, settings: Settings, wanted: Appointmen
         discrepancies=[],
         created_at=now,
         updated_at=now,
+        requested_at=now,
         asks=0,
         candidates=[],
     )

@@ -666,3 +666,17 @@ def test_a_reply_that_names_anothers_id_is_believed_by_nobody(engine: Engine, se
     assert answer(engine, claim(engine)[one], accepted("c1")) == "unconfirmed"
     settle()
     assert state(engine, one) == ("processing", "unconfirmed", None, [])
+
+
+def test_a_person_says_that_none_of_the_candidates_is_the_one(
+    engine: Engine, command: Callable[..., Any], settle: Callable[[], None]
+) -> None:
+    [one] = lose(engine)
+    tell(engine, "created", "c1")
+    tell(engine, "created", "c2")
+    settle()
+    assert row(engine, one)["candidates"] == ["c1", "c2"]
+    assert command("abandon", one).exit_code == 0
+    assert state(engine, one) == ("failed", "unconfirmed", None, [])
+    assert row(engine, one)["failure_category"] == "submission_unconfirmed"
+    assert command("abandon", one).exit_code != 0

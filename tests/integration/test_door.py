@@ -321,7 +321,17 @@ def test_an_event_that_waits_under_an_unusual_id_is_found_again(engine: Engine) 
 
 HISTORIES = 8  # in each database
 # Whatever of a row tells when something happened, or how often it was written.
-TIMES = {"created_at", "updated_at", "settled_at", "due_at", "sent_at", "accepted_at", "lease_until", "version"}
+TIMES = {
+    "created_at",
+    "updated_at",
+    "requested_at",
+    "settled_at",
+    "due_at",
+    "sent_at",
+    "accepted_at",
+    "lease_until",
+    "version",
+}
 
 
 class Replica:

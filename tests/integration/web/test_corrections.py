@@ -337,6 +337,24 @@ def test_a_late_failure_of_the_earlier_attempt_is_superseded(desk: Desk, when: s
     assert desk.read(one)["conflicts"] == 0
 
 
+def test_what_waited_for_a_correction_is_judged_when_cobalt_books_before_it_is_sent(desk: Desk) -> None:
+    one = desk.failed()
+    cobalt_id = desk.read(one)["cobalt_appointment_id"]
+    assert desk.patch(one, {"mrn": "42"}).status_code == 202
+    assert desk.tell("failed", cobalt_id, ago=60, event_id="evt_waits") == "unmatched"
+    assert desk.tell("created", cobalt_id, ago=30) == "applied"
+    assert disposition(desk.api.engine, "evt_waits") == "superseded"
+    assert desk.state(one) == ("created", "accepted", 2)
+
+
+def test_a_correction_that_waits_its_turn_is_not_overdue_because_the_request_is_old(desk: Desk) -> None:
+    one = desk.failed()
+    with transaction(desk.api.engine) as session:
+        session.execute(text("UPDATE appointments SET created_at = created_at - interval '1 day'"))
+    assert desk.patch(one, {"mrn": "42"}).status_code == 202
+    assert desk.read(one)["overdue"] is False
+
+
 def test_a_late_event_of_the_second_in_which_the_attempt_before_failed_is_superseded(desk: Desk) -> None:
     one = desk.failed()
     shown = desk.read(one)
@@ -364,7 +382,10 @@ def test_a_failure_in_the_second_in_which_the_correction_was_sent_is_the_new_att
     one = desk.failed()
     cobalt_id = desk.read(one)["cobalt_appointment_id"]
     desk.correct(one, mrn="42")
-    assert desk.tell("failed", cobalt_id, ago=0.2) == "applied"
+    with transaction(desk.api.engine) as session:
+        sent_at: datetime = session.scalars(text("SELECT sent_at FROM appointments")).one()
+    ago = (datetime.now(UTC) - sent_at.replace(microsecond=0)).total_seconds() - 0.001
+    assert desk.tell("failed", cobalt_id, ago=ago) == "applied"
     assert desk.state(one) == ("failed", "accepted", 2)
 
 
