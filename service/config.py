@@ -77,11 +77,6 @@ def _database_url(env: Env, name: str) -> str:
     return _libpq_url(name, _required(env, name))
 
 
-def _optional_database_url(env: Env, name: str) -> str | None:
-    url = _optional(env, name)
-    return url and _libpq_url(name, url)
-
-
 def _libpq_url(name: str, url: str) -> str:
     if not url.startswith(("postgresql://", "postgres://")):
         raise SettingsError(f"{name}: must be a libpq URL like postgresql://user@host/database")
@@ -164,9 +159,6 @@ class Settings:
         "PostgreSQL as a libpq URL, `postgresql://...`; sockets and several hosts allowed",
         _database_url,
         secret=True,
-    )
-    read_database_url: str | None = _setting(
-        "a replica for reads that may be slightly old", _optional_database_url, secret=True
     )
     cobalt_client_id: str = _setting("our client id at Cobalt", _credential, secret=True)
     cobalt_client_secret: str = _setting("our client secret at Cobalt", _credential, secret=True)
