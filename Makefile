@@ -7,7 +7,7 @@ LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --genera
 	--no-header --no-annotate --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev prove test check lock clean
+.PHONY: help install demo dev prove bench test check lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -22,6 +22,9 @@ dev: $(INSTALLED) ## keep the service, its database and the sandbox up (DEV_WEB_
 
 prove: $(INSTALLED) ## the fault drill, a few minutes (PROVE='--seed 7 --short')
 	@$(BIN)/cobalt-appointments prove $(PROVE)
+
+bench: $(INSTALLED) ## the benchmarks, ten minutes; needs wrk (BENCH='--parts growth' or '--smoke')
+	@$(BIN)/cobalt-appointments bench $(BENCH)
 
 test: $(INSTALLED) ## all tests, on an embedded PostgreSQL
 	$(BIN)/pytest -n logical

@@ -3,5 +3,4 @@
 from service.app import create_app
 from service.config import Settings
 
-app = create_app(Settings.from_env())
-app.extensions["drainer"].start()  # here, in each worker process: gunicorn loads the application after the fork
+app = create_app(Settings.from_env())  # deploy/gunicorn.conf.py starts what has to run in each process

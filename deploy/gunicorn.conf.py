@@ -1,6 +1,7 @@
 """How the web process runs; everything that depends on the place is a setting."""
 
 import sys
+from typing import Any
 
 from gevent import monkey  # type: ignore[import-untyped]
 
@@ -19,6 +20,8 @@ except SettingsError as error:
 
 bind = f"{settings.host}:{settings.port}"
 workers = settings.web_concurrency
+# Loaded before it listens: else what connects while an instance starts waits for seconds, and Cobalt waits for two.
+preload_app = True
 worker_class = "gevent"  # hundreds of clients may wait at once; docs/decisions says what was measured
 worker_connections = 1000
 http_parser = "fast"  # gunicorn's own parser in C
@@ -30,6 +33,11 @@ accesslog = None  # the application writes one line for each request, by an allo
 errorlog = "-"
 loglevel = "warning"
 proc_name = "cobalt-appointments"
+
+
+def post_worker_init(worker: Any) -> None:  # noqa: ANN401 (gunicorn has no types)
+    """Start what runs in each process beside the requests: threads do not survive the fork."""
+    worker.wsgi.extensions["drainer"].start()
 
 
 def on_starting(server: object) -> None:  # noqa: ARG001 (gunicorn's signature)

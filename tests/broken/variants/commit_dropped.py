@@ -1,0 +1,28 @@
+"""The door does all its work and then rolls it back; the answer is 200 all the same."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
+    from sqlalchemy import Engine
+    from sqlalchemy.orm import Session
+
+
+def drop_commit(apply_events: ModuleType) -> None:
+    transaction = apply_events.transaction
+
+    @contextmanager
+    def rolled_back(engine: Engine) -> Iterator[Session]:
+        with transaction(engine) as session:
+            yield session
+            session.rollback()
+
+    apply_events.transaction = rolled_back  # type: ignore[attr-defined]
+
+
+BREAKS = {"service.usecases.apply_events": drop_commit}
