@@ -177,6 +177,10 @@ class Settings:
     )
     cobalt_timeout: timedelta = _setting("seconds for one call to Cobalt", _seconds(30, 0.1, 600))
     cobalt_concurrency: int = _setting("calls to Cobalt in flight at once, per worker", _integer(16, 1, 256))
+    lease_margin: timedelta = _setting(
+        "seconds beyond its time-outs for which a call is believed in, before its worker counts as lost",
+        _seconds(30, 0, 3600),
+    )
     encryption_keys: tuple[str, ...] = _setting(
         "Fernet keys for stored access tokens, comma-separated; the first encrypts",
         _encryption_keys,

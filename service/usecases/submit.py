@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 PHASES = 3
 """A call's time-out is for each of its phases: to connect, to send, to be answered."""
-LEASE_MARGIN = timedelta(seconds=30)
-"""For a reply that drips, and for recording it."""
 RECORD_AGAIN = 0.5
 """Seconds between tries to record a reply while PostgreSQL is away: until then only we know it."""
 
@@ -90,7 +88,7 @@ class Submitter:
                 most=most,
                 paused=paused,
                 now=now,
-                lease_until=now + self._settings.cobalt_timeout * PHASES + LEASE_MARGIN,
+                lease_until=now + self._settings.cobalt_timeout * PHASES + self._settings.lease_margin,
             )
 
     def _call(self, claim: Claim) -> None:
@@ -149,7 +147,7 @@ class Submitter:
         self._paused[account] = max(until, self._paused.get(account, until))
 
     def _record(self, claim: Claim, reply: cobalt.Reply, took: timedelta) -> str:
-        give_up = time.monotonic() + (self._settings.cobalt_timeout + LEASE_MARGIN).total_seconds() * 4
+        give_up = time.monotonic() + (self._settings.cobalt_timeout + self._settings.lease_margin).total_seconds() * 4
         while True:
             try:
                 return record_reply(self._engine, claim, reply, overdue_after=self._settings.overdue_after, took=took)

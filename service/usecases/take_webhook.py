@@ -28,7 +28,7 @@ logger = log.get_logger(__name__)
 
 MARGIN = 0.3
 """Seconds of the budget that are left for reading the request and writing the answer."""
-SPOOL_SHARE = 0.4
+SPOOL_SHARE = 0.55
 """The part of the budget that is kept for the local disk when PostgreSQL uses up the rest."""
 
 
