@@ -96,10 +96,11 @@ def hurry(session: Session, mrns: Collection[str], *, now: datetime) -> None:
     """Have unconfirmed submissions for these patients looked at at once: an event came that may be theirs."""
     session.execute(
         text(
-            # A row that is locked is being looked at already: a webhook does not wait for it.
+            # It waits for who is just looking at a row: else the event came too late for that look, and nobody
+            # would look again for a long time. In the order of the ids, as everyone locks rows.
             "WITH waiting AS (SELECT id FROM appointments WHERE submission = 'unconfirmed'"
             " AND btrim(mrn) = ANY(:mrns) AND status <> 'created' AND cobalt_appointment_id IS NULL"
-            " AND due_at > :now ORDER BY id FOR NO KEY UPDATE SKIP LOCKED)"
+            " AND due_at > :now ORDER BY id FOR NO KEY UPDATE)"
             " UPDATE appointments a SET due_at = :now FROM waiting WHERE a.id = waiting.id"
         ),
         {"mrns": list(mrns), "now": now},
