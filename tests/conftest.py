@@ -27,7 +27,7 @@ SERVER_URL = "TEST_SERVER_URL"
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "300"}
 
 # Each brings up a stack of its own.
-DRILLS = ("tests/e2e/test_prove.py", "tests/e2e/test_broken_variants.py")
+DRILLS = ("tests/e2e/test_prove.py", "tests/e2e/test_broken_variants.py", "tests/e2e/test_bench.py")
 
 _server = pytest.StashKey[ExitStack]()
 

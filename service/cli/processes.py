@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 import click
 
@@ -41,4 +42,81 @@ def dev() -> None:
     sys.exit(stack_dev.run())
 
 
-COMMANDS = (worker, sandbox, demo, dev)
+@click.command()
+@click.option("--appointments", type=click.IntRange(1, 1_000_000), help="How many; 3000, in the short form 200.")
+@click.option("--seed", type=int, help="Decides all that is drawn; a new one each time, and printed.")
+@click.option("--faults", default="all", help="Names separated by commas, `all` or `none`; NAME=NUMBER says how often.")
+@click.option("--short", is_flag=True, help="A drill of half a minute.")
+@click.option("--seconds", type=float, help="In which all are submitted and the faults strike.")
+@click.option("--patience", type=float, help="Seconds in which everything has to settle afterwards.")
+@click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="Write the account there, as JSON.")
+@click.option("--env", "env", multiple=True, hidden=True, help="NAME=VALUE for web instances and workers.")
+def prove(
+    appointments: int | None,
+    seed: int | None,
+    faults: str,
+    *,
+    short: bool,
+    seconds: float | None,
+    patience: float | None,
+    report: Path | None,
+    env: tuple[str, ...],
+) -> None:
+    """Prove that nothing is lost and nothing doubled, whatever breaks: a drill of a few minutes."""
+    from service.stack import prove as stack_prove  # noqa: PLC0415 (needs the extra `embedded`)
+    from service.stack.drill import plan  # noqa: PLC0415
+
+    try:
+        chosen = plan.make_plan(
+            seed=seed,
+            faults=faults,
+            short=short,
+            appointments=appointments,
+            seconds=seconds,
+            patience=patience,
+            env=dict(one.split("=", 1) for one in env),
+        )
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    sys.exit(stack_prove.run(chosen, report))
+
+
+@click.command()
+@click.option("--parts", help="Names separated by commas: limits, intake, submission, reads, cost; or growth, alone.")
+@click.option("--rounds", type=click.IntRange(1, 100), help="How often each is measured; 3.")
+@click.option("--seconds", type=click.IntRange(1, 600), help="For how long each time; 8, in the short form 1.")
+@click.option("--connections", type=click.IntRange(1, 1000), default=32, show_default=True, help="How many at once.")
+@click.option("--appointments", type=click.IntRange(1), help="How many there are at first; 20000, short 2000.")
+@click.option("--smoke", is_flag=True, help="Half a minute; fails when a part of a limit is missed by far.")
+@click.option("--json", "report", type=click.Path(path_type=Path, dir_okay=False), help="Write the result there.")
+@click.option("--env", "env", multiple=True, hidden=True, help="NAME=VALUE for web instances and the worker.")
+def bench(
+    parts: str | None,
+    rounds: int | None,
+    seconds: int | None,
+    connections: int,
+    appointments: int | None,
+    *,
+    smoke: bool,
+    report: Path | None,
+    env: tuple[str, ...],
+) -> None:
+    """Measure the service beside what PostgreSQL and HTTP allow on this machine."""
+    from service.stack.bench import plan, run  # noqa: PLC0415 (needs the extra `embedded`)
+
+    try:
+        chosen = plan.make_plan(
+            parts=parts,
+            rounds=rounds,
+            seconds=seconds,
+            connections=connections,
+            appointments=appointments,
+            smoke=smoke,
+            env=dict(one.split("=", 1) for one in env),
+        )
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    sys.exit(run.run(chosen, report))
+
+
+COMMANDS = (worker, sandbox, demo, dev, prove, bench)

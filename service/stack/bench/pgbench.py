@@ -1,0 +1,91 @@
+"""The limit that PostgreSQL sets: pgbench, one event in one statement in one transaction, beside our tables."""
+
+import os
+import statistics
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import psycopg
+
+from service.stack.bench.generator import BenchError, Load
+from service.stack.postgres import EmbeddedPostgres
+
+DATABASE = "limit"
+THREADS = 2  # as many as wrk's
+PROTOCOL = "prepared"  # as the service's own driver does it; "simple", pgbench's default, is a third slower
+TABLE = "CREATE TABLE events (id text PRIMARY KEY, payload jsonb NOT NULL)"
+# An id spread like Cobalt's, and the payload as the service keeps it, of the same size.
+SCRIPT = """\
+\\set id random(1, 9000000000000000)
+INSERT INTO events (id, payload) VALUES ('evt_' || :id, '{payload}');
+"""
+MARGIN = 60  # seconds for pgbench to start and end
+
+
+class Pgbench:
+    """Measures on a database of its own, in the same server and with the same disk as the service's.
+
+    Args:
+        postgres: runs.
+        payload: what each event says, in JSON.
+    """
+
+    def __init__(self, postgres: EmbeddedPostgres, payload: str) -> None:
+        self._postgres = postgres
+        self._script = SCRIPT.format(payload=payload.replace("'", "''"))
+        postgres.create_database(DATABASE)
+        self._execute(TABLE)
+
+    def run(self, *, connections: int, seconds: int) -> Load:
+        """Insert events for so long. Raises BenchError when pgbench fails, or when a row is missing afterwards."""
+        self._execute("TRUNCATE events")
+        with tempfile.TemporaryDirectory(prefix="cobalt-bench-") as directory:
+            script = Path(directory) / "script.sql"
+            script.write_text(self._script)
+            options = ["--no-vacuum", f"--protocol={PROTOCOL}", f"--client={connections}", f"--time={seconds}"]
+            options += [f"--jobs={min(THREADS, connections)}", f"--file={script}", "--log"]
+            done = subprocess.run(  # noqa: S603  our own command
+                [self._postgres.bin_path / "pgbench", *options, self._postgres.url(DATABASE)],
+                cwd=directory,
+                env={"PATH": os.defpath, "LC_ALL": "C"},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=seconds + MARGIN,
+                check=False,
+            )
+            if done.returncode:
+                raise BenchError(f"pgbench failed:\n{done.stdout}{done.stderr}")
+            logs = [path.read_text() for path in Path(directory).glob("pgbench_log.*")]
+        # Each line: client, number, microseconds, script, and when it ended in seconds and microseconds.
+        lines = [line.split() for log in logs for line in log.splitlines()]
+        stored = self._execute("SELECT count(*) FROM events")
+        if stored != len(lines):
+            raise BenchError(f"pgbench made {len(lines)} transactions and {stored} rows")
+        ends = [int(line[4]) + int(line[5]) / 1e6 for line in lines]
+        waits = [int(line[2]) / 1000 for line in lines]
+        took = max(ends) - min(end - wait / 1000 for end, wait in zip(ends, waits, strict=True))
+        return load_of(waits, took)
+
+    def _execute(self, statement: str) -> int | None:
+        with psycopg.connect(self._postgres.url(DATABASE), autocommit=True) as connection:
+            cursor = connection.execute(statement.encode())
+            row = cursor.fetchone() if cursor.description else None
+            return None if row is None else int(row[0])
+
+
+def load_of(waits: Sequence[float], seconds: float) -> Load:
+    """Sum up so many answers, none of them refused, by how long each took in milliseconds."""
+    hundredths = statistics.quantiles(waits, n=100, method="inclusive")
+    return Load(
+        answered=len(waits),
+        seconds=seconds,
+        p50=hundredths[49],
+        p95=hundredths[94],
+        p99=hundredths[98],
+        max=max(waits),
+        refused=0,
+        broken=0,
+    )
