@@ -1,0 +1,101 @@
+"""Cobalt's times: every form that its two documentations and some carelessness give them, read to UTC."""
+
+import re
+from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+_STAMP = re.compile(
+    r"(\d{4})-(\d\d?)-(\d\d?)[Tt\s]\s{0,3}"
+    r"(\d\d?):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?\s{0,3}"
+    r"(?:([AaPp])\.?[Mm]\.?)?\s{0,3}"
+    r"(?:([Zz]|UTC|GMT)|([+-]\d\d)(?::?(\d\d))?)?",
+    re.ASCII,
+)
+_EPOCH = re.compile(r"\d{9,13}(?:\.\d+)?", re.ASCII)
+# A `created` outside these years is a clock that was not set, or not a time: 2000 and 2100 in epoch seconds.
+_FIRST_YEAR, _LAST_YEAR = 2000, 2099
+_FIRST_SECOND, _LAST_SECOND = 946_684_800, 4_102_444_800
+
+
+def _stamp(text: str) -> datetime | None:
+    """Return a date with a time of day, aware if the text has an offset, else naive; None for other texts."""
+    match = _STAMP.fullmatch(text.strip())
+    if match is None:
+        return None
+    year, month, day, hour, minute, second, fraction, half, utc, off_hours, off_minutes = match.groups()
+    zone: timezone | None = UTC if utc else None
+    try:
+        if off_hours:
+            minutes = int(off_hours[0] + (off_minutes or "0"))  # -05:30 is five and a half hours behind
+            zone = timezone(timedelta(hours=int(off_hours), minutes=minutes))
+        return datetime(
+            int(year),
+            int(month),
+            int(day),
+            _hour(int(hour), half),
+            int(minute),
+            int(second or 0),
+            int(fraction[:6].ljust(6, "0")) if fraction else 0,
+            zone,
+        )
+    except ValueError:
+        return None
+
+
+def _hour(hour: int, half: str | None) -> int:
+    """Return the hour of the day; `half` is the a or p of a 12-hour clock."""
+    if half is None:
+        return hour
+    if not 1 <= hour <= 12:  # noqa: PLR2004 - the clock's face
+        raise ValueError("not an hour of a 12-hour clock")
+    return hour % 12 + (12 if half in "Pp" else 0)
+
+
+def occurred_at(created: object) -> datetime | None:
+    """Read `created`: ISO 8601 with Z [S]; also other offsets, none (UTC), epoch seconds or milliseconds."""
+    if isinstance(created, str):
+        moment = _stamp(created)
+        if moment is None:
+            text = created.strip()
+            return _from_epoch(float(text)) if _EPOCH.fullmatch(text) else None
+        if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+            return None
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return _from_epoch(created) if isinstance(created, int | float) else None
+
+
+def _from_epoch(number: float) -> datetime | None:
+    if _FIRST_SECOND <= number < _LAST_SECOND:
+        return datetime.fromtimestamp(number, UTC)
+    if _FIRST_SECOND * 1000 <= number < _LAST_SECOND * 1000:
+        return datetime.fromtimestamp(number / 1000, UTC)
+    return None
+
+
+def starts_at(date_time: str, zone_name: str | None) -> datetime | None:
+    """Return the instant in UTC. An offset in the text wins over the zone.
+
+    Where clocks go back and an hour comes twice, it is the first; where they go forward and it never comes,
+    it is read as if they had not gone yet (fold 0): 02:30 on that day in New York is 07:30 UTC.
+    """
+    moment = _stamp(date_time)
+    if moment is None:
+        return None
+    if moment.tzinfo is None:
+        zone = _zone(zone_name) if zone_name else None
+        if zone is None:
+            return None
+        moment = moment.replace(tzinfo=zone)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:  # in the first or last hours that datetime knows
+        return None
+
+
+@lru_cache(maxsize=512)  # some 400 zones are in use; unknown names are kept too
+def _zone(name: str) -> ZoneInfo | None:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # unknown; not a name; a folder such as America
+        return None
