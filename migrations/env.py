@@ -15,10 +15,10 @@ def run() -> None:
     url = context.config.attributes["url"]
     engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url), poolclass=NullPool)
     with engine.connect() as connection:
+        # Two deployments at once take turns, however long the first takes; the second finds nothing left to do.
+        connection.execute(text("SELECT pg_advisory_lock(hashtextextended('cobalt-appointments migrations', 0))"))
         connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
         connection.execute(text(f"SET statement_timeout = '{STATEMENT_TIMEOUT}'"))
-        # Two deployments at once take turns; the second finds nothing left to do.
-        connection.execute(text("SELECT pg_advisory_lock(hashtextextended('cobalt-appointments migrations', 0))"))
         connection.commit()
         context.configure(
             connection=connection,

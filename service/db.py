@@ -12,6 +12,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 from sqlalchemy import create_engine
@@ -46,8 +47,9 @@ class BoundedConnection(psycopg.Connection[Any]):
         """Wait for the server, but not for ever."""
         try:
             return super().wait(gen, interval, self.longest if timeout is None else timeout)
-        except psycopg.OperationalError:
-            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+        except psycopg.OperationalError as error:
+            # An error that the server sent has a code, and the connection is as good as before.
+            if error.sqlstate is None and self.pgconn.transaction_status == TransactionStatus.ACTIVE:
                 self.pgconn.finish()  # the answer may still come: nobody may take it for the next one's
             raise
 
@@ -136,7 +138,10 @@ def transaction(engine: Engine) -> Iterator[Session]:
         with Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
     except _AWAY as error:
-        busy = isinstance(error.orig if isinstance(error, DBAPIError) else error, _BUSY)
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        if isinstance(cause, psycopg.errors.ProgramLimitExceeded):
+            raise  # what was to be written is too large for PostgreSQL, which is well
+        busy = isinstance(cause, _BUSY)
         raise (DatabaseBusyError if busy else DatabaseUnavailableError)("PostgreSQL is away or too slow") from error
     except (DBAPIError, psycopg.Error) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
@@ -177,13 +182,18 @@ def schema_differences(url: str) -> list[str]:
         engine.dispose()
 
 
-def has_appointments(url: str) -> bool:
-    """Tell whether a database holds anything that must not be lost."""
+def tables_with_rows(url: str) -> list[str]:
+    """List those of our tables in a database that hold a row; empty when nothing of ours can be lost."""
     with psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT) as connection:
-        table = connection.execute("SELECT to_regclass('appointments')").fetchone()
-        if table is None or table[0] is None:
-            return False
-        return connection.execute("SELECT 1 FROM appointments LIMIT 1").fetchone() is not None
+        return [table for table in sorted(Base.metadata.tables) if _has_row(connection, table)]
+
+
+def _has_row(connection: psycopg.Connection[Any], table: str) -> bool:
+    found = connection.execute("SELECT to_regclass(%s)", (table,)).fetchone()
+    if found is None or found[0] is None:
+        return False
+    query = sql.SQL("SELECT 1 FROM {} LIMIT 1").format(sql.Identifier(table))
+    return connection.execute(query).fetchone() is not None
 
 
 def _alembic(url: str) -> Config:

@@ -156,6 +156,7 @@ class Event(Base):
     appointment_id: Mapped[str | None] = mapped_column(ForeignKey("appointments.id"))
     account_reference: Mapped[str | None]
     cobalt_appointment_id: Mapped[str | None]
+    mrn: Mapped[str | None] = mapped_column(comment="The patient's, as it was read: never longer than an id")
     occurred_at: Mapped[datetime] = mapped_column(comment="On Cobalt's clock")
     received_at: Mapped[datetime]
     source: Mapped[str]
@@ -172,7 +173,7 @@ class Event(Base):
         Index("ix_events_unmatched", "cobalt_appointment_id", postgresql_where=text("disposition = 'unmatched'")),
         Index(
             "ix_events_unmatched_mrn",
-            text("((payload -> 'data') ->> 'mrn')"),
+            "mrn",
             postgresql_where=text("disposition = 'unmatched'"),
         ),
     )

@@ -32,6 +32,16 @@ def upgrade() -> None:
         ),
     )
     op.execute("UPDATE appointments SET requested_at = created_at")
+    op.add_column(
+        "events",
+        sa.Column("mrn", sa.Text(), nullable=True, comment="The patient's, as it was read: never longer than an id"),
+    )
+    op.execute(
+        "UPDATE events SET mrn = left(btrim(payload -> 'data' ->> 'mrn'), 200)"
+        " WHERE jsonb_typeof(payload -> 'data' -> 'mrn') IN ('string', 'number')"
+    )
+    op.drop_index("ix_events_unmatched_mrn", table_name="events")
+    op.create_index("ix_events_unmatched_mrn", "events", ["mrn"], postgresql_where=sa.text("disposition = 'unmatched'"))
     op.execute(
         "UPDATE appointments a SET former_mrns = c.mrns FROM ("
         " SELECT appointment_id, array_agg(DISTINCT before -> 'request' ->> 'mrn') AS mrns FROM corrections"
@@ -56,5 +66,13 @@ def downgrade() -> None:
         comment=None,
         existing_comment="Not jsonb, which would change the order and numbers",
     )
+    op.drop_index("ix_events_unmatched_mrn", table_name="events")
+    op.create_index(
+        "ix_events_unmatched_mrn",
+        "events",
+        [sa.text("((payload -> 'data') ->> 'mrn')")],
+        postgresql_where=sa.text("disposition = 'unmatched'"),
+    )
+    op.drop_column("events", "mrn")
     op.drop_column("appointments", "requested_at")
     op.drop_column("appointments", "former_mrns")

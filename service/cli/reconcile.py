@@ -64,9 +64,9 @@ def adopt(appointment_id: str, cobalt_appointment_id: str) -> None:
 @click.command()
 @click.argument("appointment_id")
 def abandon(appointment_id: str) -> None:
-    """Say that an unconfirmed APPOINTMENT_ID is none of its candidates: it fails, and can be resubmitted.
+    """Say that APPOINTMENT_ID, which waits for Cobalt, will hear no more: it fails, and can be resubmitted.
 
-    Look into the EHR first.
+    For one that is none of its candidates, or whose outcome was lost. Look into the EHR first.
     """
     abandon_by_hand(open_engine(), appointment_id)
 

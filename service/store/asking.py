@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 
 from service.models import Appointment, Event
 
@@ -49,7 +49,7 @@ _RETURNING = """
 """
 _CLAIM = """
 WITH due AS (
-  SELECT id FROM appointments WHERE {which} AND due_at <= :now
+  SELECT id FROM appointments WHERE {which} AND due_at <= :now AND account <> ALL(:busy)
   ORDER BY due_at LIMIT :most
   FOR NO KEY UPDATE SKIP LOCKED
 )
@@ -72,17 +72,20 @@ ORDER BY sent_at
 """)  # noqa: S608 (constants)
 
 
-def claim_questions(session: Session, *, most: int, now: datetime, interval: timedelta) -> list[Question]:
+def claim_questions(
+    session: Session, *, most: int, now: datetime, interval: timedelta, busy: Collection[str] = ()
+) -> list[Question]:
     """Claim appointments that are due to be asked about, and put each off until the next time.
 
     Args:
         most: How many.
         now: On our clock.
         interval: The first wait; it doubles each time, up to 64 times that, with jitter.
+        busy: Accounts whose turn it is not.
     """
     questions: list[Question] = []
     for query in (_CLAIM_OPEN, _CLAIM_LATE):
-        wanted = {"most": most - len(questions), "now": now, "interval": interval}
+        wanted = {"most": most - len(questions), "now": now, "interval": interval, "busy": list(busy)}
         questions += [Question(**row) for row in session.execute(query, wanted).mappings()]
     return questions
 
@@ -114,7 +117,7 @@ def find_rivals(session: Session, question: Question) -> Sequence[Appointment]:
     """
     return session.scalars(
         select(Appointment).where(
-            Appointment.mrn == question.mrn,
+            func.btrim(Appointment.mrn) == question.mrn.strip(),
             Appointment.account == question.account,
             Appointment.id != question.appointment_id,
             Appointment.status != "created",
@@ -126,11 +129,7 @@ def find_rivals(session: Session, question: Question) -> Sequence[Appointment]:
 
 def find_unmatched(session: Session, mrn: str) -> Sequence[Event]:
     """Find the events about a patient that wait for their appointment to become known."""
-    return session.scalars(
-        select(Event).where(
-            Event.disposition == "unmatched", Event.payload["data"]["mrn"].astext.in_({mrn, mrn.strip()})
-        )
-    ).all()
+    return session.scalars(select(Event).where(Event.disposition == "unmatched", Event.mrn == mrn.strip())).all()
 
 
 def find_known(session: Session, cobalt_ids: Collection[str]) -> set[str]:

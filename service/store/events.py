@@ -66,13 +66,13 @@ FROM (SELECT DISTINCT hashtextextended(id, 0) AS key FROM unnest(%(ids)s::text[]
 
 # One JSON document for a batch: PostgreSQL takes it apart faster than a driver can write arrays of JSON.
 _INSERT = """
-INSERT INTO events (id, type, disposition, appointment_id, account_reference, cobalt_appointment_id, occurred_at,
-                    received_at, source, payload, raw)
-SELECT id, type, disposition, appointment_id, account_reference, cobalt_appointment_id, occurred_at, received_at,
-       source, payload, raw
+INSERT INTO events (id, type, disposition, appointment_id, account_reference, cobalt_appointment_id, mrn,
+                    occurred_at, received_at, source, payload, raw)
+SELECT id, type, disposition, appointment_id, account_reference, cobalt_appointment_id, mrn, occurred_at,
+       received_at, source, payload, raw
 FROM json_to_recordset(%s) AS new(
   id text, type text, disposition text, appointment_id text, account_reference text, cobalt_appointment_id text,
-  occurred_at timestamptz, received_at timestamptz, source text, payload jsonb, raw bytea)
+  mrn text, occurred_at timestamptz, received_at timestamptz, source text, payload jsonb, raw bytea)
 """
 
 _DELIVER = """
@@ -111,6 +111,7 @@ def record(
             "appointment_id": appointment_ids.get(event.id),
             "account_reference": event.account_reference,
             "cobalt_appointment_id": event.cobalt_appointment_id,
+            "mrn": event.mrn,
             "occurred_at": event.occurred_at.isoformat(),
             "received_at": arrival.received_at.isoformat(),
             "source": arrival.source,

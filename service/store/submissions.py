@@ -102,6 +102,19 @@ def claim(session: Session, *, most: int, paused: Collection[str], now: datetime
     return claims
 
 
+def find_expired(session: Session, *, now: datetime) -> list[str]:
+    """Find the ids at Cobalt of corrections whose call's lease has run out; their locks come before the rows'."""
+    return list(
+        session.scalars(
+            text(
+                "SELECT cobalt_appointment_id FROM appointments WHERE submission = 'sending' AND lease_until < :now"
+                " AND cobalt_appointment_id IS NOT NULL"
+            ),
+            {"now": now},
+        )
+    )
+
+
 def expire_leases(session: Session, *, now: datetime, error: str, margin: timedelta) -> list[str]:
     """Make calls whose worker was lost ``unconfirmed``: nobody knows whether Cobalt took them.
 

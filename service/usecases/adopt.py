@@ -11,10 +11,10 @@ from service.errors import ConflictError, NotFoundError
 from service.events import event_from
 from service.evidence import Asked, Evidence, fits, from_event
 from service.failures import Category
-from service.states import EVER, Status, reopen
+from service.states import EVER, Status
 from service.store import appointments, asking, events
 from service.usecases.match_waiting import match_waiting
-from service.usecases.record_reply import CLOCK_MARGIN
+from service.usecases.record_reply import CLOCK_MARGIN, take_back
 from service.usecases.settling import refuse
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ logger = log.get_logger(__name__)
 def adopt(
     engine: Engine,
     question: Question,
-    listed: Sequence[Evidence],
+    listed: Sequence[Evidence] | None,
     *,
     zone: str | None,
     references: Mapping[str, str],
@@ -51,7 +51,7 @@ def adopt(
     Args:
         engine: Where the appointments are.
         question: The submission; the reply to its create was lost.
-        listed: What Cobalt's list shows; empty when it was not asked.
+        listed: What Cobalt's list shows; None while it was not asked, and the candidates are not known.
         zone: The clinic's zone, where it is known.
         references: Cobalt's ``access_token_reference_id`` -> our account.
         overdue_after: How long its event may take from now on.
@@ -62,7 +62,7 @@ def adopt(
     now = datetime.now(UTC)
     with transaction(engine) as session:
         zone = zone or asking.last_confirmed_zone(session, question.appointment_id)
-        candidates = _candidates(session, question, listed, zone, references)
+        candidates = _candidates(session, question, listed or [], zone, references)
         events.lock_ids(session, candidates)
         row = _lock_waiting(session, question.appointment_id)
         if row is None:
@@ -72,7 +72,7 @@ def adopt(
         if len(free) == 1 and not _contested(session, question, candidates[free[0]], zone):
             _give(session, row, free[0], now=now, overdue_after=overdue_after)
             return "adopted"
-        if free != list(row.candidates):
+        if free != list(row.candidates) and (free or listed is not None):
             row.candidates = sorted(free)
             row.updated_at = now
             row.version += 1
@@ -95,18 +95,24 @@ def adopt_by_hand(engine: Engine, appointment_id: str, cobalt_id: str, *, overdu
 
 
 def abandon_by_hand(engine: Engine, appointment_id: str) -> None:
-    """Fail an unconfirmed submission of which a person says that none of the candidates is its own.
+    """Fail a request of which a person, who looked into the EHR, says that Cobalt will say no more of it.
+
+    Either it is unconfirmed and none of the candidates is its own, or its outcome never came. What Cobalt says
+    later still counts.
 
     Raises:
         NotFoundError: There is no such appointment.
-        ConflictError: It is not unconfirmed, or has failed already.
+        ConflictError: It does not wait for Cobalt.
     """
     with transaction(engine) as session:
-        row = _get_waiting(session, appointment_id)
-        if row.status != Status.PROCESSING:
-            raise ConflictError("this appointment has failed already")
+        row = appointments.lock_appointment(session, appointment_id)
+        if row is None:
+            raise NotFoundError("there is no appointment with this id")
+        if row.status != Status.PROCESSING or row.submission not in {"unconfirmed", "accepted"}:
+            raise ConflictError("this appointment does not wait for Cobalt")
         row.candidates = []
         _refuse(session, row, now=datetime.now(UTC))
+    logger.warning("abandoned by a person", appointment_id=appointment_id)
 
 
 def give_up(engine: Engine, question: Question) -> bool:
@@ -142,11 +148,7 @@ def _get_waiting(session: Session, appointment_id: str) -> Appointment:
 
 
 def _give(session: Session, row: Appointment, cobalt_id: str, *, now: datetime, overdue_after: timedelta) -> None:
-    if row.failure_category == Category.SUBMISSION_UNCONFIRMED:
-        # We had given up, and were wrong: it processes, until Cobalt says more.
-        standing = reopen(appointments.as_locked(row).standing)
-        row.status, row.ruling_at = standing.status.value, None
-        row.failure = row.failure_category = row.settled_at = None
+    take_back(row)
     row.submission = "accepted"
     row.cobalt_appointment_id = cobalt_id
     row.accepted_at = now

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from service.evidence import Evidence, named
 from service.states import Disposition
 from service.store import asking, events
 from service.store.events import Arrival, Source
+from service.store.quarantine import Unread
 from service.usecases.accounts import account_references, get_credentials
 from service.usecases.adopt import adopt, give_up
 from service.usecases.apply_events import apply
@@ -33,9 +35,12 @@ if TYPE_CHECKING:
     from service.store.asking import Question
 
 CALLS_AT_ONCE = 4
+PATIENCE = 1.0
+"""Seconds that a question may wait for its account's turn, while it holds one of the calls."""
 DAY = timedelta(days=1)
-NOT_BOOKED = frozenset({"pending", "failed", "processing"})
-"""Statuses in Cobalt's list of what is not, or not yet, in the EHR."""
+NOT_BOOKED = frozenset({"pending", "failed", "processing", "queued", "error", "rejected"})
+"""Cobalt's words in its list [P] for what is not, or not yet, in the EHR; an EHR has words of its own for the rest."""
+LISTED_AS_FAILED = "Cobalt lists this appointment as failed; the event that says why did not come."
 
 logger = log.get_logger(__name__)
 
@@ -67,7 +72,11 @@ class Asker:
             if room:
                 with transaction(self._engine) as session:
                     questions = asking.claim_questions(
-                        session, most=room, now=datetime.now(UTC), interval=self._settings.ask_interval
+                        session,
+                        most=room,
+                        now=datetime.now(UTC),
+                        interval=self._settings.ask_interval,
+                        busy=self._pace.busy(),
                     )
             for question in questions:
                 self._calls.submit(self._ask_and_free, question)
@@ -97,7 +106,7 @@ class Asker:
         found = adopt(
             self._engine,
             question,
-            [],
+            None,
             zone=credentials.timezone,
             references=references,
             overdue_after=self._settings.overdue_after,
@@ -121,12 +130,13 @@ class Asker:
         now = datetime.now(UTC)
         if self._apply(self._events_of_job(question, credentials), now):
             return "settled"
-        booked = [
-            _created_event(entry, now, zone=credentials.timezone)
+        listed = [
+            told
             for entry in self._list(question, credentials)
-            if str(entry.get("id", "")) == question.cobalt_appointment_id and entry.get("status") not in NOT_BOOKED
+            if str(entry.get("id", "")) == question.cobalt_appointment_id
+            and (told := _listed_event(entry, now, question, zone=credentials.timezone))
         ]
-        if self._apply(booked, now):
+        if self._apply(listed, now):
             return "settled"
         if (
             question.submission == "unconfirmed"
@@ -154,7 +164,9 @@ class Asker:
             try:
                 arrivals.append(Arrival(event_from(payload, received_at=now), Source.POLL, now))
             except Unreadable as unreadable:
-                logger.error("a fetched event cannot be read", problem=str(unreadable))  # noqa: TRY400
+                logger.error("a fetched event cannot be read: quarantined", problem=str(unreadable))  # noqa: TRY400
+                raw = json.dumps(payload).encode()
+                arrivals.append(Arrival(Unread(raw, str(unreadable)), Source.POLL, now))
         return bool(arrivals) and Disposition.APPLIED in apply(self._engine, arrivals)
 
     def _list(self, question: Question, credentials: Credentials) -> list[dict[str, Any]]:
@@ -195,6 +207,12 @@ class Pace:
         self._interval = 1 / rate
         self._next: dict[str, float] = {}
         self._lock = threading.Lock()
+
+    def busy(self) -> list[str]:
+        """List the accounts whose next turn is more than a moment away: they must not keep the others waiting."""
+        with self._lock:
+            soon = time.monotonic() + PATIENCE
+            return [account for account, turn in self._next.items() if turn > soon]
 
     def wait(self, account: str) -> None:
         """Wait for this account's next turn."""
@@ -268,6 +286,29 @@ def _created_event(entry: dict[str, Any], now: datetime, *, zone: str | None = N
         },
         "listed": entry,
     }
+
+
+def _listed_event(
+    entry: dict[str, Any], now: datetime, question: Question, *, zone: str | None
+) -> dict[str, Any] | None:
+    """Write an entry of Cobalt's list as the event that was missed; None where it says nothing yet."""
+    status = str(entry.get("status", "")).strip().casefold()
+    if status == "failed":
+        return {
+            "id": f"list_{entry.get('id')}_failed_{question.sent_at.isoformat()}",
+            "object": "event",
+            "created": now.isoformat(),
+            "type": "appointment.failed",
+            "data": {
+                "appointment_id": entry.get("id"),
+                "mrn": entry.get("patient_mrn"),
+                "failure_reason": LISTED_AS_FAILED,
+            },
+            "listed": entry,
+        }
+    if status in NOT_BOOKED:
+        return None
+    return _created_event(entry, now, zone=zone)
 
 
 def _time(text: str) -> datetime | None:

@@ -10,7 +10,7 @@ from service import cobalt
 from service.db import transaction
 from service.failures import Category
 from service.request_fields import in_doubt
-from service.states import EVER, Status
+from service.states import EVER, Status, reopen
 from service.store import appointments, events, submissions
 from service.usecases.match_waiting import match_waiting
 from service.usecases.settling import refuse
@@ -101,6 +101,7 @@ def _accept(session: Session, row: Appointment, reply: cobalt.Accepted, now: dat
         return
     # A new id is this attempt's alone; under a known one, events of earlier attempts may still come.
     row.attempt_since = EVER if row.cobalt_appointment_id is None else _began_at(reply.replied_at, took)
+    take_back(row)
     row.submission = "accepted"
     row.cobalt_appointment_id = cobalt_id
     row.cobalt_job_id = reply.job_id or row.cobalt_job_id
@@ -109,6 +110,15 @@ def _accept(session: Session, row: Appointment, reply: cobalt.Accepted, now: dat
     row.last_error = None
     session.flush()
     match_waiting(session, cobalt_id, now=now)
+
+
+def take_back(row: Appointment) -> None:
+    """Have an appointment process again that we had given up, and were wrong about."""
+    if row.failure_category != Category.SUBMISSION_UNCONFIRMED:
+        return
+    standing = reopen(appointments.as_locked(row).standing)
+    row.status, row.ruling_at = standing.status.value, None
+    row.failure = row.failure_category = row.settled_at = None
 
 
 def _reject(session: Session, row: Appointment, reply: cobalt.Rejected, now: datetime, took: timedelta) -> None:

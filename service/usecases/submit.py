@@ -14,8 +14,9 @@ from service import cobalt, log
 from service.db import transaction
 from service.errors import DatabaseUnavailableError
 from service.request_fields import as_sent, changed_fields, in_doubt
-from service.store import appointments, submissions
+from service.store import appointments, events, submissions
 from service.usecases.accounts import get_credentials
+from service.usecases.match_waiting import match_waiting
 from service.usecases.record_reply import CLOCK_MARGIN, UNAUTHORIZED_PAUSE, record_reply
 
 if TYPE_CHECKING:
@@ -159,14 +160,19 @@ class Submitter:
 
 def expire_leases(engine: Engine) -> dict[str, int]:
     """Notice calls whose worker was lost in the middle; returns counts."""
+    now = datetime.now(UTC)
     with transaction(engine) as session:
+        held = submissions.find_expired(session, now=now)
+        events.lock_ids(session, held)
         lost = submissions.expire_leases(
-            session, now=datetime.now(UTC), error="the worker was lost during the call", margin=CLOCK_MARGIN
+            session, now=now, error="the worker was lost during the call", margin=CLOCK_MARGIN
         )
         for appointment_id in lost:
             row = appointments.lock_appointment(session, appointment_id)
-            if row and row.cobalt_appointment_id:  # a correction
+            if row and row.cobalt_appointment_id in held:  # a correction: what waited for it can be judged now
                 row.accepted_request = in_doubt(row.accepted_request or {}, row.request)
+                session.flush()
+                match_waiting(session, row.cobalt_appointment_id, now=now)
     for appointment_id in lost:
         logger.warning("submission unconfirmed: its worker was lost", appointment_id=appointment_id)
     return {"expired": len(lost)}

@@ -23,7 +23,20 @@ from service.usecases.adopt import UNCONFIRMED_REASON, adopt_by_hand, give_up
 from service.usecases.ask_cobalt import Asker
 from service.usecases.submit import expire_leases
 from tests.fake_cobalt import FakeCobalt, look, work
-from tests.records import ACCOUNT, accepted, answer, ask, claim, columns, deliver, dispositions, open_engine, row, rows
+from tests.records import (
+    ACCOUNT,
+    accepted,
+    answer,
+    ask,
+    claim,
+    columns,
+    deliver,
+    dispositions,
+    open_engine,
+    row,
+    rows,
+    submit,
+)
 from tests.settings import REQUIRED, settings_from
 
 if TYPE_CHECKING:
@@ -666,6 +679,26 @@ def test_a_reply_that_names_anothers_id_is_believed_by_nobody(engine: Engine, se
     assert answer(engine, claim(engine)[one], accepted("c1")) == "unconfirmed"
     settle()
     assert state(engine, one) == ("processing", "unconfirmed", None, [])
+
+
+def test_a_person_ends_the_wait_for_an_outcome_that_was_lost_and_cobalts_late_word_still_counts(
+    engine: Engine, command: Callable[..., Any]
+) -> None:
+    [one] = submit(engine, "c1")
+    assert command("abandon", one).exit_code == 0
+    assert state(engine, one) == ("failed", "accepted", "c1", [])
+    tell(engine, "created", "c1")
+    assert state(engine, one) == ("created", "accepted", "c1", [])
+
+
+def test_a_reply_that_comes_after_giving_up_takes_it_back(engine: Engine, command: Callable[..., Any]) -> None:
+    one = ask(engine, provider="Dr. Smith")
+    held = claim(engine)[one]
+    assert answer(engine, held, LOST) == "unconfirmed"
+    assert command("abandon", one).exit_code == 0
+    assert answer(engine, held, accepted("c1")) == "accepted"
+    assert state(engine, one) == ("processing", "accepted", "c1", [])
+    assert row(engine, one)["failure"] is None
 
 
 def test_a_person_says_that_none_of_the_candidates_is_the_one(

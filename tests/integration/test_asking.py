@@ -19,7 +19,7 @@ from service.db import transaction
 from service.models import Account
 from service.store import asking
 from service.usecases import ask_cobalt
-from service.usecases.ask_cobalt import Asker, Pace, sweep_unmatched
+from service.usecases.ask_cobalt import LISTED_AS_FAILED, Asker, Pace, sweep_unmatched
 from service.usecases.submit import Submitter
 from tests.e2e.test_sandbox import running
 from tests.fake_cobalt import FakeCobalt, look
@@ -225,12 +225,31 @@ def test_without_a_job_the_list_is_asked(engine: Engine, cobalt: FakeCobalt) -> 
     assert [columns(one, "id", "source") for one in rows(engine, "events")] == [("list_c1", "poll")]
 
 
-@pytest.mark.parametrize("shown", ["pending", "processing", "failed"])
+@pytest.mark.parametrize("shown", ["pending", "Processing", "queued"])
 def test_what_is_listed_but_not_booked_settles_nothing(engine: Engine, cobalt: FakeCobalt, shown: str) -> None:
     one = overdue(engine, "c1")
     cobalt.listed = [entry("c1", status=shown)]
     look(engine, SETTINGS, cobalt)
     assert state(engine, one) == ("processing", None, None)
+
+
+def test_what_is_listed_as_failed_fails_until_the_event_says_why(engine: Engine, cobalt: FakeCobalt) -> None:
+    one = overdue(engine, "c1")
+    cobalt.listed = [entry("c1", status="failed")]
+    look(engine, SETTINGS, cobalt)
+    failed = row(engine, one)
+    assert (failed["status"], failed["failure_category"]) == ("failed", "other")
+    assert failed["failure"]["reason"] == LISTED_AS_FAILED
+
+
+def test_a_fetched_event_that_cannot_be_read_is_kept_in_quarantine_once(engine: Engine, cobalt: FakeCobalt) -> None:
+    overdue(engine, "c1", job_id="7")
+    cobalt.events = {"7": [{"id": "evt_1", "event_type": "appointment.failed"}]}
+    for _ in range(2):
+        look(engine, SETTINGS, cobalt)
+        pass_time(engine, HOUR)
+    with transaction(engine) as session:
+        assert session.execute(text("SELECT source, reason FROM quarantine")).one()[0] == "poll"
 
 
 def test_an_id_is_the_same_as_text_and_as_a_number(engine: Engine, cobalt: FakeCobalt) -> None:

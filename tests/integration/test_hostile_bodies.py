@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 from datetime import UTC, datetime
@@ -91,6 +92,10 @@ EVENTS = {
     "as large as may be": with_field(("data", "note"), b'"' + b"x" * (LIMIT - 700) + b'"'),
     "a million backslashes": with_field(("data", "note"), b'"' + b"\\\\" * 500_000 + b'"'),
     "many fields": with_field(("data", "more"), json.dumps({str(n): n for n in range(5_000)}).encode()),
+    # Too large for an index, and of an appointment that nobody knows.
+    "an MRN that is a long list": with_field(
+        ("data", "mrn"), json.dumps([hashlib.sha256(bytes([n])).hexdigest() for n in range(200)]).encode()
+    ).replace(EVENT["data"]["appointment_id"].encode(), b"unknown-1"),
     "prototype": with_field(("data", "__proto__"), b'{"admin":true}'),
 }
 

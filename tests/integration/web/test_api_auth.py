@@ -13,12 +13,15 @@ from service.db import transaction
 from service.store import api_keys
 from service.usecases.api_keys import create_key
 from tests.integration.web.conftest import BODY, Api
+from tests.settings import settings_from
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
+    from flask import Flask
     from sqlalchemy import Engine
 
+    from service.config import Settings
     from tests.integration.web.conftest import Answer, Book
 
 URL = "/v1/appointments"
@@ -180,3 +183,24 @@ def test_a_masked_mrn_shows_its_last_two_characters(api: Api, told: list[str]) -
     request = api.read(f"{URL}/{told[0]}", scopes=("read",))["request"]
     assert request["mrn"] == "***TA"
     assert {"note", "reason"} & set(request) == set()
+
+
+def test_a_postgresql_that_takes_no_writes_still_serves_reads_and_is_not_ready(
+    api: Api, make_app: Callable[[Settings], Flask], shared_environment: dict[str, str]
+) -> None:
+    url = shared_environment["DATABASE_URL"]
+    url += ("&" if "?" in url else "?") + "options=-c%20default_transaction_read_only%3Don"
+    client = make_app(settings_from(**shared_environment | {"DATABASE_URL": url})).test_client()
+    headers = {"Authorization": f"Bearer {api.key('read')}"}
+
+    assert client.get(URL, headers=headers).status_code == 200
+    refused = client.get("/readyz/api")
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+    with transaction(api.engine) as session:
+        (key,) = api_keys.list_keys(session)
+        assert key.last_used_at is None
+
+    assert api.client.get(URL, headers=headers).status_code == 200
+    with transaction(api.engine) as session:
+        (key,) = api_keys.list_keys(session)
+        assert key.last_used_at is not None

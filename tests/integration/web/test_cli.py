@@ -9,11 +9,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
+import psycopg
 import pytest
 from sqlalchemy import text
 
 from service import cli
-from service.db import transaction
+from service.db import driver, transaction
 from service.stack.processes import Process, free_port
 from service.store import accounts as account_rows
 from service.store import api_keys
@@ -196,13 +197,83 @@ def test_db_upgrade_needs_no_other_setting_and_may_be_repeated(
     assert "DATABASE_URL" in run("db", "upgrade").err
 
 
+@pytest.mark.parametrize("command", ["upgrade", "check"])
+@pytest.mark.parametrize(
+    "url", ["", "7741", "mysql://7741@localhost/x", "postgresql://u:7741@localhost/x?nonsense=7741"]
+)
+def test_db_refuses_a_malformed_url_in_one_line_without_it(
+    run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch, command: str, url: str
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", url)
+    ran = run("db", command)
+    assert (ran.code, ran.out) == (1, "")
+    assert re.fullmatch(r"cobalt-appointments: DATABASE_URL: [^\n]*\n", ran.err)
+    assert "7741" not in ran.err
+
+
+def test_db_finds_the_url_in_a_file(
+    run: Callable[..., Ran], empty_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "url").write_text(f"{empty_database_url}\n")
+    monkeypatch.delenv("DATABASE_URL")
+    monkeypatch.setenv("DATABASE_URL_FILE", str(tmp_path / "url"))
+    assert run("db", "upgrade").code == 0
+    with psycopg.connect(empty_database_url) as connection:
+        assert connection.execute("SELECT count(*) FROM appointments").fetchone() == (0,)
+
+
 def test_db_check_refuses_a_database_that_holds_appointments(run: Callable[..., Ran], api: Api) -> None:
     body = dict(zip(HEADER.split(",")[:6], GOOD.split(",")[:6], strict=True))
     assert api.post(body).status_code == 202
     ran = run("db", "check")
     assert ran.code == 1
-    assert "holds appointments" in ran.err
+    assert "appointments" in ran.err
     assert len(api.read("/v1/appointments")["data"]) == 1
+
+
+def test_db_check_refuses_a_database_that_holds_anything_of_ours(run: Callable[..., Ran], engine: Engine) -> None:
+    key = run("keys", "create", "--name", "x", "--scope", "read").out.strip()
+    ran = run("db", "check")
+    assert ran.code == 1
+    assert "api_keys" in ran.err
+    assert find_caller(engine, key) is not None
+
+
+# What PostgreSQL refuses
+
+
+def test_a_command_before_the_schema_says_what_to_run_first(
+    run: Callable[..., Ran], empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", empty_database_url)
+    ran = run("keys", "create", "--name", "x", "--scope", "read")
+    assert (ran.code, ran.out) == (1, "")
+    assert re.fullmatch(r"cobalt-appointments: [^\n]*`cobalt-appointments db upgrade` first[^\n]*\n", ran.err)
+
+
+@pytest.mark.parametrize("through", ["sqlalchemy", "psycopg"])
+def test_what_postgresql_refuses_is_one_line_without_the_row(
+    run: Callable[..., Ran], engine: Engine, monkeypatch: pytest.MonkeyPatch, through: str
+) -> None:
+    breaking = "INSERT INTO api_keys (id, name, digest, scopes, created_at) VALUES ('MRN-7741', NULL, '', '{}', now())"
+    twice = (
+        "CREATE TEMP TABLE t (mrn text CONSTRAINT only_once UNIQUE); INSERT INTO t VALUES ('MRN-7741'), ('MRN-7741')"
+    )
+
+    def fail(statement: str) -> None:
+        with transaction(engine) as session:
+            if through == "sqlalchemy":
+                session.execute(text(statement))
+            else:
+                driver(session).execute(statement)
+
+    for statement, named in ((breaking, "NotNullViolation"), (twice, "UniqueViolation (only_once)")):
+        monkeypatch.setattr(cli, "cli", lambda statement=statement: fail(statement))
+        ran = run("anything")
+        assert (ran.code, ran.out) == (1, "")
+        assert re.fullmatch(r"cobalt-appointments: [^\n]*\n", ran.err)
+        assert named in ran.err
+        assert "7741" not in ran.err
 
 
 def test_db_check_compares_the_migrations_with_the_models(

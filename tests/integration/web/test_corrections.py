@@ -389,6 +389,17 @@ def test_a_failure_in_the_second_in_which_the_correction_was_sent_is_the_new_att
     assert desk.state(one) == ("failed", "accepted", 2)
 
 
+def test_what_waited_for_a_correction_is_judged_when_its_worker_counts_as_lost(desk: Desk) -> None:
+    one = desk.failed()
+    cobalt_id = desk.read(one)["cobalt_appointment_id"]
+    assert desk.patch(one, {"mrn": "42"}).status_code == 202
+    assert list(claim(desk.api.engine)) == [one]
+    assert desk.tell("failed", cobalt_id, event_id="evt_waits") == "unmatched"
+    desk.pass_time(timedelta(hours=1))
+    expire_leases(desk.api.engine)
+    assert disposition(desk.api.engine, "evt_waits") != "unmatched"
+
+
 def test_booked_after_all_wins_while_the_correction_waits_and_nothing_is_sent(desk: Desk) -> None:
     one = desk.failed()
     cobalt_id = desk.read(one)["cobalt_appointment_id"]
