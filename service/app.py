@@ -50,7 +50,7 @@ def create_app(settings: Settings) -> Flask:
         settings.database_url,
         pool=DOOR_CONNECTIONS,
         statement_timeout=settings.webhook_budget,
-        lock_timeout=settings.webhook_budget / 8,  # held for milliseconds; a batch split by one has to fit as well
+        lock_timeout=settings.webhook_budget / 8,  # held for milliseconds; a batch with a stuck row goes to the spool
         pre_ping=False,  # the spool is the way round
     )
     spool = Spool(settings.spool_dir, max_bytes=settings.spool_max_bytes)

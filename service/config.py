@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
+import os
 import tempfile
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 COBALT = "https://api.usecobalt.com/v1"
+WHICH_DATABASE = ("service", "host", "hostaddr", "port", "dbname", "user")
+"""What of a libpq URL tells one database from another; the rest, such as a password, may change."""
 TIME_FORMATS = ("as_given", "12_hour", "datetime")
 """How `date` and `time` go to Cobalt: untouched, as `h:mm am/pm`, or joined to one `datetime` with offset."""
 
@@ -147,8 +151,13 @@ def is_timezone(zone: str) -> bool:
 
 
 def _spool_dir(env: Env, name: str) -> Path:
+    """Read where the spool is; unless given, no other user and no other database has the same one."""
     given = env.str(name, "")
-    return Path(given) if given else Path(tempfile.gettempdir()) / "cobalt-appointments-spool"
+    if given:
+        return Path(given)
+    url = conninfo_to_dict(_database_url(env, "DATABASE_URL"))
+    digest = hashlib.sha256(repr([url.get(part) for part in WHICH_DATABASE]).encode()).hexdigest()[:8]
+    return Path(tempfile.gettempdir()) / f"cobalt-appointments-{os.geteuid()}-{digest}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,17 +243,8 @@ class Settings:
         Raises:
             SettingsError: A setting is missing or malformed; one line that names it, without its value.
         """
-        env = FileAwareEnv(strip_whitespace=True)  # a file that a person wrote ends in a newline
-        values: dict[str, Any] = {}
-        for setting in fields(cls):
-            name = setting.name.upper()
-            try:
-                values[setting.name] = setting.metadata["read"](env, name)
-            except EnvError as error:
-                raise SettingsError(f"{name}: {_what_is_wrong(error, setting.metadata['doc'])}") from error
-            except (ValueError, OSError) as error:
-                raise SettingsError(f"{name}: the file that {name}_FILE names cannot be read as text") from error
-        settings = cls(**values)
+        env = _environment()
+        settings = cls(**{setting.name: _read(env, setting) for setting in fields(cls)})
         settings._check_together()
         return settings
 
@@ -254,6 +254,30 @@ class Settings:
             raise SettingsError(f"{missing}: is missing; COBALT_ACCOUNT and COBALT_ACCESS_TOKEN go together")
         if self.cobalt_time_format == "datetime" and not self.cobalt_timezone:
             raise SettingsError("COBALT_TIMEZONE: is needed when COBALT_TIME_FORMAT is datetime")
+
+
+def read_database_url() -> str:
+    """Read and check DATABASE_URL alone: a migration must not depend on Cobalt's credentials.
+
+    Raises:
+        SettingsError: It is missing or malformed; one line that names it, without its value.
+    """
+    url: str = _read(_environment(), next(one for one in fields(Settings) if one.name == "database_url"))
+    return url
+
+
+def _environment() -> Env:
+    return FileAwareEnv(strip_whitespace=True)  # a file that a person wrote ends in a newline
+
+
+def _read(env: Env, setting: Field[Any]) -> Any:  # noqa: ANN401
+    name = setting.name.upper()
+    try:
+        return setting.metadata["read"](env, name)
+    except EnvError as error:
+        raise SettingsError(f"{name}: {_what_is_wrong(error, setting.metadata['doc'])}") from error
+    except (ValueError, OSError) as error:
+        raise SettingsError(f"{name}: the file that {name}_FILE names cannot be read as text") from error
 
 
 def _what_is_wrong(error: EnvError, doc: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
+
+from service.times import find_zone
 
 if TYPE_CHECKING:
     from service.events import Event
@@ -106,7 +107,7 @@ def _starts_together(starts_at: datetime, said_zone: str | None, asked: Asked) -
     local = asked.local
     if local is None:
         return True
-    zone = _zone(said_zone) or _zone(asked.zone)
+    zone = find_zone(said_zone or "") or find_zone(asked.zone or "")
     if zone is not None:
         # An hour that comes twice may be either; one that never comes is read as events are.
         return any(abs(starts_at - local.replace(tzinfo=zone, fold=fold)) <= TOLERANCE for fold in (0, 1))
@@ -114,14 +115,6 @@ def _starts_together(starts_at: datetime, said_zone: str | None, asked: Asked) -
     offset = local.replace(tzinfo=UTC) - starts_at
     to_the_nearest = (offset + ZONE_STEP / 2) % ZONE_STEP - ZONE_STEP / 2
     return abs(offset) <= FARTHEST_ZONE + TOLERANCE and abs(to_the_nearest) <= TOLERANCE
-
-
-def _zone(name: str | None) -> ZoneInfo | None:
-    """Find a zone; None too for a name of Cobalt's that is none."""
-    try:
-        return ZoneInfo(name) if name else None
-    except (KeyError, ValueError, OSError):
-        return None
 
 
 def _provider_fits(said: frozenset[str], asked: str) -> bool:

@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import os
 import sqlite3
+import stat
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -82,11 +83,11 @@ class Spool:
     """One host's spool. Safe to share between threads, greenlets and processes.
 
     Args:
-        directory: Where it is; made when it is missing.
+        directory: Where it is; made when it is missing, and refused when someone else may write to it.
         max_bytes: How large it may grow; beyond that it is full, like a disk.
 
     Raises:
-        SpoolUnavailableError: From every method, when the disk is full, read-only or broken.
+        SpoolUnavailableError: From every method, when the disk is full, read-only or broken, or not ours alone.
     """
 
     def __init__(self, directory: Path, *, max_bytes: int) -> None:
@@ -183,7 +184,7 @@ class Spool:
         The lock is the kernel's, so that a killed drainer does not keep it.
         """
         try:
-            self._directory.mkdir(parents=True, exist_ok=True)
+            self._make_directory()
             lock = os.open(self._directory / "drain.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise SpoolUnavailableError("the spool cannot be opened") from error
@@ -215,12 +216,24 @@ class Spool:
 
     def _reopen(self) -> None:
         self._close()
-        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._make_directory()
         with self._path_stays():
             # Made by us, so that what SQLite lays beside it is for nobody else's eyes either.
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             self._opened = self._inode()
             self._connection = self._open()
+
+    def _make_directory(self) -> None:
+        """Make the directory when it is missing; what someone else laid there we neither read nor fill."""
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        forbidden = stat.S_IWOTH
+        if self._directory.parent.stat().st_mode & stat.S_IWOTH:  # anyone may have been there first
+            forbidden |= stat.S_IWGRP
+            there = self._directory.lstat()  # of a link, not of what it leads to
+            if stat.S_ISLNK(there.st_mode) or there.st_uid != os.geteuid():
+                raise SpoolUnavailableError("the spool's directory was made by someone else")
+        if self._directory.stat().st_mode & forbidden:
+            raise SpoolUnavailableError("others may write to the spool's directory")
 
     def _close(self) -> None:
         if self._connection is not None:
@@ -267,7 +280,7 @@ class Spool:
         with suppress(OSError):
             file = os.open(self._reserve, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
-                os.posix_fallocate(file, 0, RESERVE)
+                _allocate(file, RESERVE)
             except OSError:
                 self._reserve.unlink()  # there is too little room already
             finally:
@@ -319,6 +332,15 @@ def _writing(connection: sqlite3.Connection) -> Iterator[None]:
         time.sleep(POLL)
     with connection:
         yield
+
+
+def _allocate(file: int, size: int) -> None:
+    """Take room on the disk for a file that is empty."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file, 0, size)
+        return
+    while size > 0:  # macOS has no such call
+        size -= os.write(file, bytes(size))
 
 
 def _row(body: Spooled) -> tuple[object, ...]:

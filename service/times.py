@@ -83,7 +83,7 @@ def starts_at(date_time: str, zone_name: str | None) -> datetime | None:
     if moment is None:
         return None
     if moment.tzinfo is None:
-        zone = _zone(zone_name) if zone_name else None
+        zone = find_zone(zone_name) if zone_name else None
         if zone is None:
             return None
         moment = moment.replace(tzinfo=zone)
@@ -94,7 +94,8 @@ def starts_at(date_time: str, zone_name: str | None) -> datetime | None:
 
 
 @lru_cache(maxsize=512)  # some 400 zones are in use; unknown names are kept too
-def _zone(name: str) -> ZoneInfo | None:
+def find_zone(name: str) -> ZoneInfo | None:
+    """Find an IANA zone; None for a name that is none."""
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # unknown; not a name; a folder such as America

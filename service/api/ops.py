@@ -26,13 +26,14 @@ def livez() -> ResponseReturnValue:
 
 @blueprint.get("/readyz/api")
 def readyz_api() -> ResponseReturnValue:
-    """Say whether PostgreSQL answers; send requests elsewhere while it does not."""
+    """Say whether PostgreSQL answers and takes writes; send requests elsewhere while it does not."""
     try:
         with transaction(current_app.extensions["engine"]) as session:
             session.execute(text("SELECT 1 FROM appointments LIMIT 1"))
+            takes_writes = session.scalar(text("SHOW transaction_read_only")) == "off"
     except DatabaseUnavailableError:
-        return problem(HTTPStatus.SERVICE_UNAVAILABLE, "PostgreSQL does not answer.", headers={"Retry-After": "1"})
-    return jsonify({"status": "ok"})
+        return _not_ready("PostgreSQL does not answer.")
+    return jsonify({"status": "ok"}) if takes_writes else _not_ready("PostgreSQL takes no writes.")
 
 
 @blueprint.get("/readyz/webhooks")
@@ -41,5 +42,9 @@ def readyz_webhooks() -> ResponseReturnValue:
     try:
         current_app.extensions["spool"].check()
     except SpoolUnavailableError:
-        return problem(HTTPStatus.SERVICE_UNAVAILABLE, "The spool cannot be written.", headers={"Retry-After": "1"})
+        return _not_ready("The spool cannot be written.")
     return jsonify({"status": "ok"})
+
+
+def _not_ready(detail: str) -> ResponseReturnValue:
+    return problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": "1"})

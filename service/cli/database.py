@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import click
 
 from service import db as database
-from service.errors import SettingsError
+from service.config import read_database_url
 
 
 @click.group()
@@ -19,18 +18,18 @@ def db() -> None:
 @db.command()
 def upgrade() -> None:
     """Bring the database at DATABASE_URL to the newest schema."""
-    database.upgrade(_url())
+    database.upgrade(read_database_url())
 
 
 @db.command()
 def check() -> None:
     """Migrate the database at DATABASE_URL up, down and up again, and compare it with the models.
 
-    For an empty scratch database: what is in it is lost.
+    For an empty scratch database: one that holds rows in tables of ours is refused.
     """
-    url = _url()
-    if database.has_appointments(url):
-        sys.exit("DATABASE_URL: this database holds appointments; `db check` needs an empty one")
+    url = read_database_url()
+    if filled := database.tables_with_rows(url):
+        sys.exit(f"DATABASE_URL: this database has rows in {', '.join(filled)}; `db check` needs an empty one")
     database.upgrade(url)
     database.downgrade(url, "base")
     database.upgrade(url)
@@ -40,14 +39,6 @@ def check() -> None:
     if differences:
         sys.exit("the migrations and the models differ")
     click.echo("the migrations and the models agree")
-
-
-def _url() -> str:
-    """Read the one setting these need: a migration must not depend on Cobalt's credentials."""
-    try:
-        return os.environ["DATABASE_URL"]
-    except KeyError as error:
-        raise SettingsError("DATABASE_URL: is missing (PostgreSQL as a libpq URL)") from error
 
 
 COMMANDS = (db,)

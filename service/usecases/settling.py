@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 from service import states
 from service.events import Kind
+from service.evidence import TOLERANCE
 from service.request_fields import read_start
 from service.states import Decision, Ruling, Status, judge
+from service.times import find_zone
 
 if TYPE_CHECKING:
     from service.events import Confirmation, Event
     from service.failures import Category
     from service.store.appointments import Locked
-
-START_TOLERANCE = timedelta(minutes=1)
-"""EHRs keep appointments to the minute."""
 
 _STATUS = {Kind.CREATED: Status.CREATED, Kind.FAILED: Status.FAILED}
 
@@ -101,9 +99,9 @@ def _starts_elsewhere(row: Locked, event: Event) -> bool:
         return False
     asked = _asked_instant(row)
     if asked is not None and confirmed.starts_at is not None:
-        return abs(asked - confirmed.starts_at) > START_TOLERANCE
+        return abs(asked - confirmed.starts_at) > TOLERANCE
     local = _on_the_wall(confirmed)
-    return row.asked_local is not None and local is not None and abs(row.asked_local - local) > START_TOLERANCE
+    return row.asked_local is not None and local is not None and abs(row.asked_local - local) > TOLERANCE
 
 
 def _asked_instant(row: Locked) -> datetime | None:
@@ -111,10 +109,12 @@ def _asked_instant(row: Locked) -> datetime | None:
 
 
 def _on_the_wall(confirmed: Confirmation) -> datetime | None:
+    zone = find_zone(confirmed.timezone or "")
+    if zone is None or confirmed.starts_at is None:
+        return None
     try:
-        zone = ZoneInfo(confirmed.timezone or "")
-        return confirmed.starts_at and confirmed.starts_at.astimezone(zone).replace(tzinfo=None)
-    except (KeyError, ValueError, OSError, OverflowError):  # no such zone, or in the last hours that datetime knows
+        return confirmed.starts_at.astimezone(zone).replace(tzinfo=None)
+    except OverflowError:  # in the last hours that datetime knows
         return None
 
 
