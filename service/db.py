@@ -117,6 +117,12 @@ _BUSY = (
 )
 
 
+def is_away(error: BaseException) -> bool:
+    """Tell whether an error says that PostgreSQL is away or busy, rather than that it refuses what it was given."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return isinstance(error, _AWAY) and not isinstance(cause, psycopg.errors.ProgramLimitExceeded)
+
+
 def driver(session: Session) -> psycopg.Connection[Any]:
     """Get the driver's connection of a session's transaction, for statements on the hot path.
 
@@ -138,10 +144,9 @@ def transaction(engine: Engine) -> Iterator[Session]:
         with Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
     except _AWAY as error:
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        if isinstance(cause, psycopg.errors.ProgramLimitExceeded):
+        if not is_away(error):
             raise  # what was to be written is too large for PostgreSQL, which is well
-        busy = isinstance(cause, _BUSY)
+        busy = isinstance(error.orig if isinstance(error, DBAPIError) else error, _BUSY)
         raise (DatabaseBusyError if busy else DatabaseUnavailableError)("PostgreSQL is away or too slow") from error
     except (DBAPIError, psycopg.Error) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error

@@ -105,6 +105,13 @@ def database_url(server_url: str, template: str) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture
+def empty_database_url(server_url: str) -> Iterator[str]:
+    """The libpq URL of a fresh database without our schema."""
+    with _database(server_url) as url:
+        yield url
+
+
 @pytest.fixture(scope="session")
 def stack(server_url: str, template: str) -> Iterator[Stack]:
     """The whole service running: web, worker and sandbox, on a database of its own."""

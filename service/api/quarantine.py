@@ -11,14 +11,17 @@ from service.api import representation
 from service.api.arguments import Blueprint
 from service.api.auth import requires, sees_phi
 from service.api.context import engine
+from service.api.idempotency import answer_once
 from service.api.schemas import QuarantinedOut, QuarantineListOut, QuarantineQuery, ReplayOut
 from service.db import transaction
 from service.errors import NotFoundError
 from service.store import quarantine
-from service.usecases.replay import replay
+from service.usecases.idempotency import Answer
+from service.usecases.replay import replay_within
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
+    from sqlalchemy.orm import Session
 
 blueprint = Blueprint(
     "quarantine", __name__, url_prefix="/v1/quarantine", description="Authentic bytes that could not be read"
@@ -64,5 +67,9 @@ class Replay(MethodView):
     @blueprint.response(HTTPStatus.OK, ReplayOut)
     def post(self, quarantined_id: str) -> ResponseReturnValue:
         """Read a record again, after a fix; any number of times, the event is applied once."""
-        disposition, event_id = replay(engine(), quarantined_id)
-        return {"disposition": disposition.value, "event_id": event_id}
+
+        def work(session: Session) -> Answer:
+            disposition, event_id = replay_within(session, quarantined_id)
+            return Answer(HTTPStatus.OK, {"disposition": disposition.value, "event_id": event_id}, {})
+
+        return answer_once(work)

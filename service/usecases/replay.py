@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from service import log
-from service.db import transaction
-from service.errors import AppointmentsError, NotFoundError
+from service.db import is_away, transaction
+from service.errors import NotFoundError
 from service.events import Unreadable, read_event
 from service.states import Disposition
 from service.store import quarantine
@@ -22,39 +22,42 @@ logger = log.get_logger(__name__)
 
 
 def replay(engine: Engine, quarantined_id: str) -> tuple[Disposition, str | None]:
-    """Replay one record of the quarantine; any number of times, the event is applied once.
+    """Replay one record in a transaction of its own; see ``replay_within``.
+
+    Raises:
+        NotFoundError: There is no such record.
+        DatabaseUnavailableError: PostgreSQL is away.
+    """
+    with transaction(engine) as session:
+        return replay_within(session, quarantined_id)
+
+
+def replay_within(session: Session, quarantined_id: str) -> tuple[Disposition, str | None]:
+    """Read one record again; any number of times, the event is applied once.
 
     Returns:
         What became of it, and the event's id: ``quarantined`` and None while it still cannot be read or applied.
 
     Raises:
         NotFoundError: There is no such record.
-        DatabaseUnavailableError: PostgreSQL is away.
     """
-    try:
-        with transaction(engine) as session:
-            return _replay_within(session, quarantined_id, now=datetime.now(UTC))
-    except AppointmentsError:
-        raise
-    except Exception as error:
-        logger.exception("quarantined event could not be applied")
-        with transaction(engine) as session:
-            record = quarantine.lock_quarantined(session, quarantined_id)
-            if record is not None:
-                record.reason = f"could not be applied: {type(error).__name__}"
-        return Disposition.QUARANTINED, None
-
-
-def _replay_within(session: Session, quarantined_id: str, *, now: datetime) -> tuple[Disposition, str | None]:
+    now = datetime.now(UTC)
     record = quarantine.lock_quarantined(session, quarantined_id)
     if record is None:
         raise NotFoundError("there is nothing in quarantine under this id")
     try:
         event = read_event(record.raw, received_at=record.received_at)
+        with session.begin_nested():  # what the database refuses must not take the record's lock with it
+            (disposition,) = apply_within(session, [Arrival(event, Source.REPLAY, now)], now=now)
     except Unreadable as unreadable:
         record.reason = str(unreadable)
         return Disposition.QUARANTINED, None
-    (disposition,) = apply_within(session, [Arrival(event, Source.REPLAY, now)], now=now)
+    except Exception as error:
+        if is_away(error):
+            raise
+        logger.exception("quarantined event could not be applied")
+        record.reason = f"could not be applied: {type(error).__name__}"
+        return Disposition.QUARANTINED, None
     record.replayed_at = now
     record.event_id = event.id
     return disposition, event.id

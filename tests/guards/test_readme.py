@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -90,7 +91,8 @@ def shown(setting: str, value: object) -> str:
         return "required"
     if setting == "SPOOL_DIR":
         assert isinstance(value, Path)
-        return f"`{value.name}` among the temporary files"
+        name = re.sub(rf"-{os.geteuid()}-[0-9a-f]{{8}}$", "-<uid>-<digest>", value.name)
+        return f"`{name}` among the temporary files, for each user and database one"
     if value in (None, ()):
         return ""
     if isinstance(value, timedelta):

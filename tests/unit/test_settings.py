@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from dataclasses import fields
 from datetime import timedelta
 from pathlib import Path
@@ -146,6 +149,24 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     garbage.write_bytes(b"\xff\xfe\x00")
     for path in (tmp_path / CANARY, tmp_path, garbage):
         assert_names(refusal(COBALT_CLIENT_SECRET_FILE=str(path)), "COBALT_CLIENT_SECRET")
+
+
+def test_the_spool_of_another_user_or_database_is_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    def spool_dir(url: str = "postgresql://user:one@db/appointments") -> Path:
+        return settings_from(DATABASE_URL=url).spool_dir
+
+    ours = spool_dir()
+    assert ours.parent == Path(tempfile.gettempdir())
+    assert re.fullmatch(rf"cobalt-appointments-{os.geteuid()}-[0-9a-f]{{8}}", ours.name)
+    assert spool_dir() == ours
+    assert spool_dir("postgresql://user:one@db/other") != ours
+    assert spool_dir("postgresql://user:one@db2/appointments") != ours
+    # What waits must be found again when the password was changed, and a name that all can see must not tell it.
+    assert spool_dir("postgresql://user:two@db/appointments?connect_timeout=3") == ours
+
+    stranger = os.geteuid() + 1
+    monkeypatch.setattr(os, "geteuid", lambda: stranger)
+    assert spool_dir() != ours
 
 
 def test_secrets_are_split_and_stripped() -> None:

@@ -512,3 +512,81 @@ def test_threads_of_one_process_share_it(spool: Spool) -> None:
 
     assert sorted(waiting(spool), key=int) == [str(number) for number in range(200)]
     assert spool.depth().count == 200
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Path:
+    """A directory in which anyone may make something, like the one for temporary files."""
+    directory = tmp_path / "shared"
+    directory.mkdir()
+    directory.chmod(0o1777)
+    return directory
+
+
+def assert_refused(spool: Spool) -> None:
+    for use in (spool.check, spool.depth, lambda: spool.put(bodies("a")), spool.only_drainer().__enter__):
+        with pytest.raises(SpoolUnavailableError):
+            use()
+
+
+@pytest.mark.parametrize("first", ["a putter", "a drainer"])
+def test_a_spool_is_made_for_nobody_elses_eyes(spool: Spool, directory: Path, first: str) -> None:
+    if first == "a putter":
+        spool.put(bodies("a"))
+    else:
+        with spool.only_drainer() as mine:
+            assert mine
+    assert directory.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o702])
+def test_a_directory_that_anyone_may_write_to_is_refused(spool: Spool, directory: Path, mode: int) -> None:
+    directory.mkdir()
+    directory.chmod(mode)
+    assert_refused(spool)
+    assert list(directory.iterdir()) == []
+
+    directory.chmod(0o700)
+    spool.put(bodies("a"))
+    assert waiting(spool) == ["a"]
+
+
+def test_a_directory_that_an_operator_shares_with_a_group_is_good(spool: Spool, directory: Path) -> None:
+    directory.mkdir()
+    directory.chmod(0o2775)  # as Kubernetes makes a volume with an fsGroup
+    spool.put(bodies("a"))
+    assert waiting(spool) == ["a"]
+
+
+def test_among_temporary_files_a_group_may_not_write_either(shared: Path, open_spool: Callable[..., Spool]) -> None:
+    (shared / "spool").mkdir()
+    (shared / "spool").chmod(0o770)
+    assert_refused(open_spool(where=shared / "spool"))
+
+
+def test_among_temporary_files_what_another_user_made_is_refused(
+    shared: Path, open_spool: Callable[..., Spool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (shared / "spool").mkdir(mode=0o700)
+    spool = open_spool(where=shared / "spool")
+    with monkeypatch.context() as patch:
+        stranger = os.geteuid() + 1
+        patch.setattr(os, "geteuid", lambda: stranger)
+        assert_refused(spool)
+    spool.check()
+
+
+def test_among_temporary_files_a_link_is_refused(
+    shared: Path, tmp_path: Path, open_spool: Callable[..., Spool]
+) -> None:
+    (tmp_path / "elsewhere").mkdir(mode=0o700)
+    (shared / "spool").symlink_to(tmp_path / "elsewhere")
+    assert_refused(open_spool(where=shared / "spool"))
+
+
+def test_the_reserve_is_kept_where_the_system_has_no_call_for_it(
+    spool: Spool, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "posix_fallocate", raising=False)  # as on macOS
+    spool.put(bodies("a"))
+    assert (directory / "reserve").stat().st_size == RESERVE

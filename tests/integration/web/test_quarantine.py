@@ -145,6 +145,20 @@ def test_a_replay_after_a_fix_applies_the_event_once(
     assert send(api, raw)[1]["disposition"] == "duplicate"
 
 
+def test_a_replay_with_an_idempotency_key_gives_its_first_answer_again(
+    api: Api, book: Book, breaking_reader: Callable[[], None]
+) -> None:
+    book.accepted("cobalt_1")
+    send(api, webhook_body("created", "cobalt_1", event_id="evt_1"))
+    [found] = listed(api)
+    breaking_reader()
+    headers = {"Idempotency-Key": "replay-1"}
+    path = f"/v1/quarantine/{found['id']}/replay"
+    first, second = (api.post(None, path, scopes=("ops",), headers=headers) for _ in range(2))
+    assert first.json == second.json == {"disposition": "applied", "event_id": "evt_1"}
+    assert second.headers["Idempotent-Replayed"] == "true"
+
+
 def test_a_replay_of_what_the_database_still_refuses_keeps_it(
     api: Api, book: Book, shared_environment: dict[str, str]
 ) -> None:
