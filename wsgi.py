@@ -2,5 +2,6 @@
 
 from service.app import create_app
 from service.config import Settings
+from service.web import Web
 
-app = create_app(Settings.from_env())  # deploy/gunicorn.conf.py starts what has to run in each process
+app = Web(create_app(Settings.from_env()))

@@ -10,7 +10,7 @@ from flask_smorest import Api
 from werkzeug.exceptions import NotFound, UnsupportedMediaType
 
 from service import log
-from service.api import appointments, ops, problems, quarantine, tracing, webhooks
+from service.api import appointments, ops, problems, quarantine, tracing
 from service.batches import Batches
 from service.circuit import Circuit
 from service.db import make_engine
@@ -29,7 +29,7 @@ DOOR_CONNECTIONS = 2
 
 
 def create_app(settings: Settings) -> Flask:
-    """Make the WSGI application. Whoever serves it starts ``app.extensions["drainer"]`` in each process."""
+    """Make the Flask application and everything behind it; ``service.web`` serves it, and webhooks beside it."""
     log.configure(settings.log_level)
     app = Flask("service", static_folder=None)
     app.config.update(
@@ -59,7 +59,7 @@ def create_app(settings: Settings) -> Flask:
     app.extensions["engine"] = engine
     app.extensions["spool"] = spool
     app.extensions["drainer"] = Drainer(door_engine, spool, circuit)
-    taker = WebhookTaker(
+    app.extensions["taker"] = WebhookTaker(
         Batches(
             partial(apply, door_engine), most=settings.intake_batch, queue_length=settings.intake_queue, name="door"
         ),
@@ -72,7 +72,6 @@ def create_app(settings: Settings) -> Flask:
         circuit,
         settings,
     )
-    app.wsgi_app = webhooks.WebhookEndpoint(app.wsgi_app, taker, settings.webhook_max_bytes)  # type: ignore[method-assign]
     problems.register(app)
     tracing.register(app)
     app.before_request(_no_nul)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import queue
-import threading
+import asyncio
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from service import log
@@ -18,46 +19,13 @@ R = TypeVar("R")
 logger = log.get_logger(__name__)
 
 
-class _Item(Generic[T, R]):
-    """What waits to be written, and what came of it.
-
-    A lock tells when: a Future would do, and costs several times as much, for each event.
-    """
-
-    __slots__ = ("_error", "_written", "answer", "given_up", "what")
-
-    answer: R
-
-    def __init__(self, what: T) -> None:
-        self.what = what
-        self.given_up = False
-        self._error: Exception | None = None
-        self._written = threading.Lock()
-        self._written.acquire()
-
-    def wait(self, seconds: float) -> bool:
-        """Wait until it is written or broken; False when the time has passed."""
-        if not self._written.acquire(timeout=max(0.0, seconds)):
-            self.given_up = True
-            return False
-        if self._error is not None:
-            raise self._error
-        return True
-
-    def succeed(self, answer: R) -> None:
-        self.answer = answer
-        self._written.release()
-
-    def fail(self, error: Exception) -> None:
-        self._error = error
-        self._written.release()
-
-
 class Batches(Generic[T, R]):
     """One writer per process, which takes all that waits and writes it together.
 
     A lone item never waits for company: the writer takes what is there, at once. While it commits, others
     gather, so the busier it is the larger the batches, and the cheaper each item.
+
+    What waits belongs to the event loop; only ``write`` runs beside it, in a thread of its own.
 
     Args:
         write: Writes a batch, whole or not at all, and answers for each item.
@@ -69,12 +37,13 @@ class Batches(Generic[T, R]):
     def __init__(self, write: Callable[[Sequence[T]], Sequence[R]], *, most: int, queue_length: int, name: str) -> None:
         self._write = write
         self._most = most
+        self._queue_length = queue_length
         self._name = name
-        self._waiting: queue.Queue[_Item[T, R]] = queue.Queue(queue_length)
-        self._starting = threading.Lock()
-        self._writer: threading.Thread | None = None
+        self._waiting: deque[tuple[T, asyncio.Future[R]]] = deque()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
+        self._writing: asyncio.Task[None] | None = None
 
-    def put(self, item: T, *, within: float) -> R:
+    async def put(self, item: T, *, within: float) -> R:
         """Write one item, in whatever company there is.
 
         Args:
@@ -85,53 +54,56 @@ class Batches(Generic[T, R]):
             BatchesFullError: Too many items wait already.
             TooSlowError: The time has passed.
         """
-        self._start_writer()
-        waiting: _Item[T, R] = _Item(item)
+        if len(self._waiting) >= self._queue_length:
+            raise BatchesFullError(f"too many wait for the {self._name}")
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[R] = loop.create_future()
+        self._waiting.append((item, answer))
+        if self._writing is None or self._writing.done():
+            self._writing = loop.create_task(self._write_all())
+        # Cheaper than asyncio.timeout, on a path where that shows.
+        timer = loop.call_later(max(0.0, within), self._give_up, answer)
         try:
-            self._waiting.put_nowait(waiting)
-        except queue.Full as error:
-            raise BatchesFullError(f"too many wait for the {self._name}") from error
-        if not waiting.wait(within):
-            raise TooSlowError(f"the {self._name} did not write in time")
-        return waiting.answer
+            return await answer
+        finally:
+            timer.cancel()
 
-    def _start_writer(self) -> None:
-        # Here and not at start, because the web server forks after the application is made.
-        if self._writer is None:
-            with self._starting:
-                if self._writer is None:
-                    self._writer = threading.Thread(target=self._run, name=self._name, daemon=True)
-                    self._writer.start()
+    def _give_up(self, answer: asyncio.Future[R]) -> None:
+        if not answer.done():
+            answer.set_exception(TooSlowError(f"the {self._name} did not write in time"))
 
-    def _run(self) -> None:
-        while True:
-            batch = [self._waiting.get()]
-            try:
-                while len(batch) < self._most:
-                    batch.append(self._waiting.get_nowait())
-            except queue.Empty:
-                pass
-            self._write_batch([one for one in batch if not one.given_up])
+    async def _write_all(self) -> None:
+        while self._waiting:
+            batch = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
+            await self._write_batch([one for one in batch if not one[1].done()])
 
-    def _write_batch(self, batch: Sequence[_Item[T, R]]) -> None:
+    async def _write_batch(self, batch: Sequence[tuple[T, asyncio.Future[R]]]) -> None:
         if not batch:
             return
+        loop = asyncio.get_running_loop()
         try:
+            answers = await loop.run_in_executor(self._thread, self._write, [item for item, _ in batch])
             # Compared in here: whatever goes wrong, the writer lives on.
-            answers = list(zip(batch, self._write([one.what for one in batch]), strict=True))
+            pairs = list(zip(batch, answers, strict=True))
         except AppointmentsError as error:
-            for one in batch:
-                one.fail(error)
+            for _, answer in batch:
+                _fail(answer, error)
         except Exception as error:
             if len(batch) == 1:
                 logger.exception("one item breaks the batch", operation=self._name)
-                batch[0].fail(error)
+                _fail(batch[0][1], error)
                 return
             # One of them breaks the transaction: its neighbours must not suffer for it.
             logger.warning("batch split", operation=self._name, count=len(batch))
             middle = len(batch) // 2
-            self._write_batch(batch[:middle])
-            self._write_batch(batch[middle:])
+            await self._write_batch(batch[:middle])
+            await self._write_batch(batch[middle:])
         else:
-            for one, answer in answers:
-                one.succeed(answer)
+            for (_, answer), result in pairs:
+                if not answer.done():
+                    answer.set_result(result)
+
+
+def _fail(answer: asyncio.Future[R], error: Exception) -> None:
+    if not answer.done():
+        answer.set_exception(error)

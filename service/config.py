@@ -206,7 +206,10 @@ class Settings:
     request_max_bytes: int = _setting("the largest other request body taken", _integer(262_144, 1024, 16_777_216))
     intake_batch: int = _setting("events that share one transaction at most", _integer(500, 1, 1000))
     intake_queue: int = _setting("events that may wait for a transaction", _integer(5000, 1, 100_000))
-    database_pool: int = _setting("connections to PostgreSQL, per process", _integer(10, 2, 200))
+    database_pool: int = _setting(
+        "requests of the API worked on at once, each with its connection to PostgreSQL, per process",
+        _integer(10, 2, 200),
+    )
     statement_timeout: timedelta = _setting("seconds for one statement of the API", _seconds(10, 0.1, 600))
     overdue_after: timedelta = _setting(
         "seconds after which a request that is still processing is overdue; Cobalt's robots take minutes",

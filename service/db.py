@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import orjson
 import psycopg
 from alembic import command
 from alembic.autogenerate import compare_metadata
@@ -15,6 +17,7 @@ from alembic.runtime.migration import MigrationContext
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
+from psycopg.types.json import Json
 from sqlalchemy import create_engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -25,7 +28,7 @@ from service.errors import DatabaseBusyError, DatabaseUnavailableError
 from service.models import Base
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import timedelta
 
     from psycopg.abc import PQGen
@@ -35,6 +38,9 @@ RV = TypeVar("RV")
 
 CONNECT_TIMEOUT = 2
 """Seconds. The shortest that libpq honours; whoever has less time waits beside the connection, not for it."""
+
+LARGEST_PIPELINED = 64_000
+"""Bytes of documents in one pipeline: well below what any socket takes at once."""
 
 
 class BoundedConnection(psycopg.Connection[Any]):
@@ -123,6 +129,33 @@ def is_away(error: BaseException) -> bool:
     return isinstance(error, _AWAY) and not isinstance(cause, psycopg.errors.ProgramLimitExceeded)
 
 
+def document(value: Sequence[Any]) -> Json:
+    """Make a parameter that travels as JSON, for PostgreSQL to take apart: of strings, or of records.
+
+    The driver would write arrays element by element in Python; orjson takes a microsecond where the standard
+    library takes ten. Times become RFC 3339.
+    """
+    try:
+        content = orjson.dumps(value)
+    except TypeError:  # an integer of more than 64 bits, which PostgreSQL keeps
+        content = json.dumps(value, default=str).encode()
+    return Json(content, dumps=bytes)
+
+
+@contextmanager
+def pipelined(connection: psycopg.Connection[Any], *documents: Json) -> Iterator[None]:
+    """Send the statements inside together, unless their documents are large.
+
+    In a pipeline psycopg offers each statement to the socket once, and from then on only waits for answers: what
+    the socket did not take at once would never be sent. It takes a few hundred kilobytes.
+    """
+    if sum(len(one.obj) for one in documents) > LARGEST_PIPELINED:
+        yield
+        return
+    with connection.pipeline():
+        yield
+
+
 def driver(session: Session) -> psycopg.Connection[Any]:
     """Get the driver's connection of a session's transaction, for statements on the hot path.
 
@@ -140,9 +173,40 @@ def transaction(engine: Engine) -> Iterator[Session]:
         DatabaseBusyError: It gave up on a lock, or on a statement that took too long.
         DatabaseUnavailableError: PostgreSQL could not be reached, went away, or did not answer in time.
     """
+    with _our_errors(), Session(engine, expire_on_commit=False) as session, session.begin():
+        yield session
+
+
+@contextmanager
+def lone_connection(engine: Engine) -> Iterator[psycopg.Connection[Any]]:
+    """Lend a driver's connection to the door, which commits by itself, in the pipeline of its last statement.
+
+    Without SQLAlchemy's session, whose share of a batch of events is as large as that of PostgreSQL. What was
+    not committed is rolled back.
+
+    Raises:
+        DatabaseBusyError: As ``transaction``.
+        DatabaseUnavailableError: As ``transaction``.
+    """
+    with _our_errors():
+        lent = engine.raw_connection()
+        try:
+            connection: psycopg.Connection[Any] = lent.driver_connection  # type: ignore[assignment]
+            yield connection
+        except BaseException:
+            if lent.driver_connection is None or lent.driver_connection.closed:
+                lent.invalidate()
+                engine.dispose(close=False)  # the others of this age broke with it
+            raise
+        finally:
+            lent.close()
+
+
+@contextmanager
+def _our_errors() -> Iterator[None]:
+    """Translate SQLAlchemy's errors and the driver's into ours."""
     try:
-        with Session(engine, expire_on_commit=False) as session, session.begin():
-            yield session
+        yield
     except _AWAY as error:
         if not is_away(error):
             raise  # what was to be written is too large for PostgreSQL, which is well

@@ -33,7 +33,7 @@ POLL = 0.001
 """Seconds between looks whether a lock is free. SQLite's own go up to 0.1, with which one process starves another."""
 PAGE = 4096
 ASIDE = "spool.damaged-"
-DRAINED_AT_ONCE = 8 * 1024 * 1024
+DRAINED_AT_ONCE = 4_000_000
 """Bytes of bodies that are given back together: PostgreSQL must be able to take them within its time-out."""
 RESERVE = 1024 * 1024
 """Bytes kept free for taking things out: SQLite writes to delete, and on a full disk it could not."""
@@ -80,7 +80,7 @@ class Depth:
 
 
 class Spool:
-    """One host's spool. Safe to share between threads, greenlets and processes.
+    """One host's spool. Safe to share between threads and processes.
 
     Args:
         directory: Where it is; made when it is missing, and refused when someone else may write to it.

@@ -13,6 +13,7 @@ from service import app as app_module
 from service import db
 from service.errors import DatabaseUnavailableError
 from service.signing import sign
+from tests.asgi_client import client_of
 from tests.records import until
 from tests.settings import settings_from
 
@@ -54,16 +55,16 @@ class Web:
 
     def __init__(self, app: Flask) -> None:
         self.app = app
+        self.client = client_of(app)
 
     def post(self, raw: bytes, signature: str | None = None) -> TestResponse:
         """Send as Cobalt does, within the budget or the test fails."""
         began = time.monotonic()
-        with self.app.test_client() as client:
-            answer = client.post(
-                "/webhooks/cobalt",
-                data=raw,
-                headers={"cobalt-verification": signature or sign(raw, SECRET), "Content-Type": "application/json"},
-            )
+        answer = self.client.post(
+            "/webhooks/cobalt",
+            data=raw,
+            headers={"cobalt-verification": signature or sign(raw, SECRET), "Content-Type": "application/json"},
+        )
         seconds = time.monotonic() - began
         assert seconds < BUDGET
         return answer

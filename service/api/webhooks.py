@@ -1,7 +1,7 @@
-"""The address that Cobalt's webhook configuration points at: plain WSGI before Flask.
+"""The address that Cobalt's webhook configuration points at: plain ASGI beside Flask.
 
-A sender gone mad meets this first, and routing, contexts and hooks cost more than everything that a webhook
-needs; see docs/decisions.
+A sender gone mad meets this first, and threads, routing, contexts and hooks cost more than everything that a
+webhook needs; see docs/decisions.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import structlog
 
 from service import log
+from service.api.asgi import BodyTooLargeError, BrokenOffError, answer, read_body
 from service.api.problems import CONTENT_TYPE, problem_body
 from service.api.tracing import good_request_id
+from service.signing import HEADER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
-
+    from service.api.asgi import Receive, Scope, Send
     from service.usecases.take_webhook import WebhookTaker
 
 PATH = "/webhooks/cobalt"
@@ -34,77 +34,64 @@ _PROBLEMS = {
     HTTPStatus.SERVICE_UNAVAILABLE: "There is nowhere to keep this now; send it again.",
 }
 _HEADERS = {
-    HTTPStatus.METHOD_NOT_ALLOWED: [("Allow", "POST")],
-    HTTPStatus.SERVICE_UNAVAILABLE: [("Retry-After", "1")],
+    HTTPStatus.METHOD_NOT_ALLOWED: [(b"allow", b"POST")],
+    HTTPStatus.SERVICE_UNAVAILABLE: [(b"retry-after", b"1")],
 }
+_SIGNATURE = HEADER.encode()
 
 
 class WebhookEndpoint:
-    """Takes webhooks, and passes everything else on.
+    """Takes webhooks.
 
     Args:
-        rest: The application for every other address.
         taker: Does the work.
         max_bytes: The largest body taken.
     """
 
-    def __init__(self, rest: WSGIApplication, taker: WebhookTaker, max_bytes: int) -> None:
-        self._rest = rest
+    def __init__(self, taker: WebhookTaker, max_bytes: int) -> None:
         self._taker = taker
         self._max_bytes = max_bytes
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request: 2xx only for what is kept, 4xx only for what is not Cobalt's."""
-        if environ["PATH_INFO"] != PATH:
-            return self._rest(environ, start_response)
-        request_id = good_request_id(environ.get("HTTP_X_REQUEST_ID"))
-        # What an earlier request on the same connection left behind would be logged as this one's.
-        structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=request_id)
+        headers = dict(scope["headers"])
+        request_id = good_request_id(headers.get(b"x-request-id", b"").decode("latin-1"))
+        structlog.contextvars.bind_contextvars(request_id=request_id)  # each request is a task with its own context
         try:
-            status, body = self._take(environ, request_id)
+            status, body = await self._take(scope, headers, receive, request_id)
         except Exception:
             logger.exception("webhook broke")
             status, body = _problem(HTTPStatus.SERVICE_UNAVAILABLE)
         content = json.dumps(body).encode()
-        headers = [
-            ("Content-Type", "application/json" if status < HTTPStatus.BAD_REQUEST else CONTENT_TYPE),
-            ("Content-Length", str(len(content))),
-            ("X-Request-Id", request_id),
+        kind = "application/json" if status < HTTPStatus.BAD_REQUEST else CONTENT_TYPE
+        answer_headers = [
+            (b"content-type", kind.encode()),
+            (b"content-length", b"%d" % len(content)),
+            (b"x-request-id", request_id.encode()),
             *_HEADERS.get(status, ()),
         ]
-        start_response(f"{status.value} {status.phrase}", headers)
-        return [content]
+        await answer(send, status, answer_headers, content)
 
-    def _take(self, environ: WSGIEnvironment, request_id: str) -> tuple[HTTPStatus, dict[str, object]]:
-        if environ["REQUEST_METHOD"] != "POST":
+    async def _take(
+        self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, request_id: str
+    ) -> tuple[HTTPStatus, dict[str, object]]:
+        if scope["method"] != "POST":
             return _problem(HTTPStatus.METHOD_NOT_ALLOWED)
         try:
-            raw = self._read(environ)
-        except Exception as error:  # noqa: BLE001 (each server and parser has its own)
-            logger.warning("webhook broke off", problem=type(error).__name__)
-            return _problem(HTTPStatus.BAD_REQUEST)
-        if raw is None:
+            raw = await read_body(headers, receive, self._max_bytes)
+        except BodyTooLargeError:
             return _problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-        answer = self._taker.take(raw, environ.get("HTTP_COBALT_VERIFICATION"), request_id)
-        if answer.disposition is None:
-            return _problem(HTTPStatus(answer.http_status))
-        return HTTPStatus(answer.http_status), {
-            "event_id": answer.event_id,
-            "disposition": answer.disposition.value,
+        except BrokenOffError:
+            logger.warning("webhook broke off")
+            return _problem(HTTPStatus.BAD_REQUEST)
+        signature = headers.get(_SIGNATURE)
+        taken = await self._taker.take(raw, None if signature is None else signature.decode("latin-1"), request_id)
+        if taken.disposition is None:
+            return _problem(HTTPStatus(taken.http_status))
+        return HTTPStatus(taken.http_status), {
+            "event_id": taken.event_id,
+            "disposition": taken.disposition.value,
         }
-
-    def _read(self, environ: WSGIEnvironment) -> bytes | None:
-        """Read the body; None when it is larger than any that is taken."""
-        announced = environ.get("CONTENT_LENGTH") or ""
-        if announced.isdecimal():
-            length = int(announced)
-            return None if length > self._max_bytes else bytes(environ["wsgi.input"].read(length))
-        if not environ.get("wsgi.input_terminated"):
-            return b""
-        # Sent in chunks: one byte more than is taken tells whether there is too much.
-        raw = bytes(environ["wsgi.input"].read(self._max_bytes + 1))
-        return None if len(raw) > self._max_bytes else raw
 
 
 def _problem(status: HTTPStatus) -> tuple[HTTPStatus, dict[str, object]]:

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from psycopg.rows import namedtuple_row
-from psycopg.types.json import Json
 from sqlalchemy import select
 
-from service.db import driver
+from service.db import document, driver
 from service.models import Appointment
 from service.states import Ruling, Standing, Status
 
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from datetime import datetime
 
-    from psycopg import Cursor
     from sqlalchemy.orm import Session
 
 
@@ -47,15 +45,16 @@ class Locked:
 
 
 # Not FOR UPDATE: events may refer to a row that is being settled.
-_LOCK = """
+LOCK = """
 SELECT id, cobalt_appointment_id, status, attempt, attempt_since, ruling_event_id, ruling_at, failures, mrn,
   starts_local, request ->> 'datetime' AS asked_datetime, starts_at, confirmation, failure_category, failure,
   discrepancies, settled_at
-FROM appointments WHERE cobalt_appointment_id = ANY(%(ids)s) ORDER BY id
+FROM appointments WHERE cobalt_appointment_id = ANY(ARRAY(SELECT json_array_elements_text(%(cobalt_ids)s))) ORDER BY id
 FOR NO KEY UPDATE
 """
+"""Locks the appointments that have these ids at Cobalt, in the order of their own ids; see ``read_locked``."""
 
-_WRITE = """
+SETTLE = """
 UPDATE appointments a SET
   status = w.status, failures = w.failures, ruling_event_id = w.ruling_event_id, ruling_at = w.ruling_at,
   confirmation = w.confirmation, failure_category = w.failure_category, failure = w.failure,
@@ -71,31 +70,30 @@ FROM json_to_recordset(%(rows)s) AS w(
   failure_category text, failure jsonb, discrepancies text[], starts_at timestamptz, settled_at timestamptz)
 WHERE a.id = w.id
 """
-
-
-def select_by_cobalt_ids(session: Session, cobalt_ids: Collection[str]) -> Cursor[Any]:
-    """Lock the appointments that have these ids at Cobalt, in the order of their own ids.
-
-    The answer is there when the pipeline ends; ``read_locked`` reads it.
-    """
-    return driver(session).cursor(row_factory=namedtuple_row).execute(_LOCK, {"ids": list(cobalt_ids)})
+"""Writes back what the rule decided; ``rows`` is what ``settled_rows`` makes."""
 
 
 def read_locked(rows: Iterable[Any]) -> dict[str, Locked]:
-    """Read locked rows: Cobalt's id -> the row."""
+    """Read what ``LOCK`` selected: Cobalt's id -> the row."""
     return {row.cobalt_appointment_id: _locked(row, row.asked_datetime) for row in rows}
 
 
 def lock_by_cobalt_id(session: Session, cobalt_id: str) -> Locked | None:
     """Lock the appointment that has this id at Cobalt."""
-    return read_locked(select_by_cobalt_ids(session, [cobalt_id])).get(cobalt_id)
+    rows = driver(session).cursor(row_factory=namedtuple_row).execute(LOCK, {"cobalt_ids": document([cobalt_id])})
+    return read_locked(rows).get(cobalt_id)
+
+
+def settled_rows(rows: Iterable[Locked]) -> list[dict[str, Any]]:
+    """Say what ``SETTLE`` is to write: of the rows, those that changed."""
+    return [_written(row) for row in rows if row.changed]
 
 
 def write_outcomes(session: Session, rows: Collection[Locked], *, now: datetime) -> None:
     """Write back what the rule decided about locked rows."""
-    changed = [_written(row) for row in rows if row.changed]
+    changed = settled_rows(rows)
     if changed:
-        driver(session).execute(_WRITE, {"now": now, "rows": Json(changed)})
+        driver(session).execute(SETTLE, {"now": now, "rows": document(changed)})
 
 
 def lock_appointment(session: Session, appointment_id: str) -> Appointment | None:
@@ -151,15 +149,11 @@ def _written(row: Locked) -> dict[str, Any]:
         "status": row.standing.status,
         "failures": row.standing.failures,
         "ruling_event_id": (ruling.event_id or None) if ruling else None,
-        "ruling_at": _text(ruling.occurred_at if ruling else None),
+        "ruling_at": ruling.occurred_at if ruling else None,
         "confirmation": row.confirmation,
         "failure_category": row.failure_category,
         "failure": row.failure,
         "discrepancies": row.discrepancies,
-        "starts_at": _text(row.starts_at),
-        "settled_at": _text(row.settled_at),
+        "starts_at": row.starts_at,
+        "settled_at": row.settled_at,
     }
-
-
-def _text(time: datetime | None) -> str | None:
-    return None if time is None else time.isoformat()

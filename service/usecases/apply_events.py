@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from psycopg.errors import UniqueViolation
 from sqlalchemy.exc import IntegrityError
 
-from service.db import driver, transaction
+from service.db import driver, lone_connection, transaction
 from service.states import Disposition, Status
-from service.store import appointments, asking, events, quarantine
+from service.store import door, quarantine
 from service.store.quarantine import Unread
 from service.usecases.match_waiting import match_waiting
 from service.usecases.settling import settle
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
+    import psycopg
     from sqlalchemy import Engine
     from sqlalchemy.orm import Session
 
@@ -34,12 +36,10 @@ def apply(engine: Engine, arrivals: Sequence[Arrival]) -> list[Disposition]:
         DatabaseUnavailableError: PostgreSQL is away; nothing was kept.
     """
     try:
-        with transaction(engine) as session:
-            return apply_within(session, arrivals, now=datetime.now(UTC))
+        return _apply(engine, arrivals)
     except (IntegrityError, UniqueViolation):
         # The same event came through another process meanwhile, about another appointment: it is known now.
-        with transaction(engine) as session:
-            return apply_within(session, arrivals, now=datetime.now(UTC))
+        return _apply(engine, arrivals)
 
 
 def apply_within(session: Session, arrivals: Sequence[Arrival], *, now: datetime) -> list[Disposition]:
@@ -47,11 +47,66 @@ def apply_within(session: Session, arrivals: Sequence[Arrival], *, now: datetime
     unread = [arrival for arrival in arrivals if isinstance(arrival.said, Unread)]
     quarantine.keep(session, unread)
     readable = [arrival for arrival in arrivals if not isinstance(arrival.said, Unread)]
-    answers = iter(_apply_events(session, readable, now) if readable else [])
+    answers = iter(_apply_readable(session, readable, now) if readable else [])
     return [Disposition.QUARANTINED if isinstance(arrival.said, Unread) else next(answers) for arrival in arrivals]
 
 
-def _apply_events(session: Session, arrivals: Sequence[Arrival], now: datetime) -> list[Disposition]:
+def _apply(engine: Engine, arrivals: Sequence[Arrival]) -> list[Disposition]:
+    now = datetime.now(UTC)
+    if not any(isinstance(arrival.said, Unread) for arrival in arrivals):
+        with lone_connection(engine) as connection:
+            decided = _decide(connection, arrivals, now)
+            if not decided.opened:
+                _write(connection, decided, now, commit=True)
+                return decided.answers
+    # The rare ways: they have more to say to the database, and say it through a session.
+    with transaction(engine) as session:
+        return apply_within(session, arrivals, now=now)
+
+
+def _apply_readable(session: Session, arrivals: Sequence[Arrival], now: datetime) -> list[Disposition]:
+    decided = _decide(driver(session), arrivals, now)
+    _write(driver(session), decided, now, commit=False)
+    for cobalt_id in decided.opened:
+        match_waiting(session, cobalt_id, now=now)
+    return decided.answers
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """What a batch comes to.
+
+    Args:
+        arrivals: All of it.
+        answers: What each of them is answered.
+        recorded: The new events.
+        dispositions: What became of those.
+        rows: The appointments that they name, by Cobalt's id, as the rule left them.
+        displaced: Earlier events that no longer decide anything.
+    """
+
+    arrivals: Sequence[Arrival]
+    answers: list[Disposition]
+    recorded: Sequence[Arrival]
+    dispositions: Mapping[str, Disposition]
+    rows: Mapping[str, Locked]
+    displaced: Sequence[str]
+
+    @property
+    def opened(self) -> list[str]:
+        """Cobalt's ids of those whose correction, which waited to be sent, is not needed any more.
+
+        What waited for it to be answered can be judged.
+        """
+        return [
+            cobalt_id
+            for cobalt_id, row in self.rows.items()
+            if row.changed and row.standing.since is None and row.standing.status is Status.CREATED
+        ]
+
+
+def _decide(connection: psycopg.Connection[Any], arrivals: Sequence[Arrival], now: datetime) -> _Decided:
+    """Lock, then decide; nothing is written yet."""
     new = {arrival.event.id: arrival for arrival in reversed(arrivals)}
     settling = {
         arrival.event.cobalt_appointment_id
@@ -60,36 +115,27 @@ def _apply_events(session: Session, arrivals: Sequence[Arrival], now: datetime) 
     }
     # What settles nothing has its own id locked: two batches that bring the same in different orders would
     # otherwise wait for each other when they record it.
-    ids = settling | {arrival.event.id for arrival in new.values() if not arrival.event.kind}
-    with driver(session).pipeline():
-        events.lock_ids(session, ids)
-        known = events.select_known_ids(session, new)
-        locked = appointments.select_by_cobalt_ids(session, settling)
-    for (event_id,) in known:
+    held = settling | {arrival.event.id for arrival in new.values() if not arrival.event.kind}
+    found = door.read(connection, held=held, event_ids=new.keys(), cobalt_ids=settling)
+    for event_id in found.known:
         del new[event_id]
-    rows = appointments.read_locked(locked)
-    dispositions, displaced = _judge(list(new.values()), rows, now)
+    recorded = list(new.values())
+    dispositions, displaced = _judge(recorded, found.rows, now)
     answers = [_answer(arrival, new, dispositions) for arrival in arrivals]
-    with driver(session).pipeline():
-        events.record(
-            session,
-            list(new.values()),
-            dispositions,
-            {
-                event_id: rows[cobalt_id].id
-                for event_id, arrival in new.items()
-                if arrival.event.kind and (cobalt_id := arrival.event.cobalt_appointment_id) in rows
-            },
-        )
-        events.supersede(session, displaced)
-        appointments.write_outcomes(session, rows.values(), now=now)
-        events.record_deliveries(session, list(zip(arrivals, answers, strict=True)))
-    _hurry(session, new.values(), dispositions, now)
-    for cobalt_id, row in rows.items():
-        if row.changed and row.standing.status is Status.CREATED and row.standing.since is None:
-            # A correction that waited to be sent is not needed any more: what waited for it can be judged.
-            match_waiting(session, cobalt_id, now=now)
-    return answers
+    return _Decided(arrivals, answers, recorded, dispositions, found.rows, displaced)
+
+
+def _write(connection: psycopg.Connection[Any], decided: _Decided, now: datetime, *, commit: bool) -> None:
+    door.write(
+        connection,
+        recorded=decided.recorded,
+        dispositions=decided.dispositions,
+        rows=decided.rows,
+        displaced=decided.displaced,
+        answers=zip(decided.arrivals, decided.answers, strict=True),
+        now=now,
+        commit=commit,
+    )
 
 
 def _judge(
@@ -118,19 +164,6 @@ def _judge(
         elif decision.superseded:
             displaced.append(decision.superseded)
     return dispositions, displaced
-
-
-def _hurry(
-    session: Session, arrivals: Iterable[Arrival], dispositions: Mapping[str, Disposition], now: datetime
-) -> None:
-    """An event that nobody knows may be what an unconfirmed submission waits for."""
-    mrns = {
-        arrival.event.mrn
-        for arrival in arrivals
-        if arrival.event.mrn and dispositions[arrival.event.id] is Disposition.UNMATCHED
-    }
-    if mrns:
-        asking.hurry(session, mrns, now=now)
 
 
 def _answer(arrival: Arrival, new: Mapping[str, Arrival], dispositions: Mapping[str, Disposition]) -> Disposition:

@@ -75,7 +75,7 @@ class WebhookTaker:
         self._secrets = settings.cobalt_webhook_secrets
         self._budget = settings.webhook_budget.total_seconds() - MARGIN
 
-    def take(self, raw: bytes, signature: str | None, request_id: str) -> Answer:
+    async def take(self, raw: bytes, signature: str | None, request_id: str) -> Answer:
         """Take one delivery.
 
         Args:
@@ -90,7 +90,7 @@ class WebhookTaker:
         arrival = read_arrival(raw, Source.WEBHOOK, datetime.now(UTC), request_id)
         if not self._circuit.is_open:
             try:
-                return self._apply(arrival, raw, until=began + self._budget * (1 - SPOOL_SHARE))
+                return await self._apply(arrival, raw, until=began + self._budget * (1 - SPOOL_SHARE))
             except (BatchesFullError, DatabaseBusyError) as error:
                 logger.warning("webhook goes to the spool", problem=type(error).__name__)
             except AppointmentsError as error:
@@ -98,11 +98,11 @@ class WebhookTaker:
                     logger.error("PostgreSQL is away: webhooks go to the spool", problem=type(error).__name__)  # noqa: TRY400
             except Exception:  # not even as bytes: whoever mends the database finds it on disk
                 logger.exception("PostgreSQL refuses an event: it goes to the spool")
-        return self._keep_on_disk(arrival, raw, until=began + self._budget)
+        return await self._keep_on_disk(arrival, raw, until=began + self._budget)
 
-    def _apply(self, arrival: Arrival, raw: bytes, *, until: float) -> Answer:
+    async def _apply(self, arrival: Arrival, raw: bytes, *, until: float) -> Answer:
         try:
-            disposition = self._door.put(arrival, within=until - time.monotonic())
+            disposition = await self._door.put(arrival, within=until - time.monotonic())
         except AppointmentsError:
             raise
         except Exception as error:
@@ -111,12 +111,14 @@ class WebhookTaker:
             # Readable, but the database refuses it: a person has to look, and nothing may be lost meanwhile.
             broken = Unread(raw, f"could not be applied: {type(error).__name__}")
             arrival = Arrival(broken, arrival.source, arrival.received_at, arrival.request_id)
-            disposition = self._door.put(arrival, within=until - time.monotonic())
+            disposition = await self._door.put(arrival, within=until - time.monotonic())
         return _answer(arrival, disposition)
 
-    def _keep_on_disk(self, arrival: Arrival, raw: bytes, *, until: float) -> Answer:
+    async def _keep_on_disk(self, arrival: Arrival, raw: bytes, *, until: float) -> Answer:
         try:
-            self._spool.put(Spooled(raw, arrival.received_at, arrival.request_id), within=until - time.monotonic())
+            await self._spool.put(
+                Spooled(raw, arrival.received_at, arrival.request_id), within=until - time.monotonic()
+            )
         except AppointmentsError as error:
             logger.error("webhook not kept", problem=type(error).__name__, bytes=len(raw))  # noqa: TRY400
             return NOWHERE_TO_KEEP_IT

@@ -216,7 +216,7 @@ def test_odd_signatures_are_refused(engine_and_web: tuple[Engine, Web], signatur
     _, web = engine_and_web
     for raw in (b"", DEEP, SEED_PAYLOADS["created"]):
         environ = {"HTTP_COBALT_VERIFICATION": signature.encode().decode("latin-1")}
-        answer = web.app.test_client().post("/webhooks/cobalt", data=raw, environ_overrides=environ)
+        answer = web.client.post("/webhooks/cobalt", data=raw, environ_overrides=environ)
         assert answer.status_code == 401
 
 

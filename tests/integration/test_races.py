@@ -71,11 +71,17 @@ class Held:
         self.engine = engine
         self.reached = threading.Event()
         self.let_go = threading.Event()
-        engine_event.listen(engine, "commit", self._hold)
+        engine_event.listen(engine, "connect", self._hold_commits)
 
-    def _hold(self, _connection: object) -> None:
-        self.reached.set()
-        assert self.let_go.wait(PATIENCE)
+    def _hold_commits(self, connection: psycopg.Connection[Any], _record: object) -> None:
+        commit = connection.commit
+
+        def commit_later() -> None:
+            self.reached.set()
+            assert self.let_go.wait(PATIENCE)
+            commit()
+
+        connection.commit = commit_later  # type: ignore[method-assign]
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from tests.records import columns, created, deliver, dispositions, failed, open_
 from tests.webhook_process import Web, opened_web
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Coroutine, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from sqlalchemy import Engine
@@ -298,7 +298,7 @@ def test_nowhere_to_keep_it_is_said_so_and_taken_again_when_either_is_back(
     assert [refused.status_code, again.status_code] == [503, 503]
     assert refused.headers["Retry-After"] == "1"
     assert refused.content_type == "application/problem+json"
-    assert web.app.test_client().get("/readyz/webhooks").status_code == 503
+    assert web.client.get("/readyz/webhooks").status_code == 503
 
     server.start()
     until(lambda: _looked_once(web))
@@ -371,19 +371,19 @@ def test_an_event_that_the_database_refuses_is_quarantined_and_its_neighbours_ar
     assert refused["reason"].startswith("could not be applied: ")
 
 
-def _noting_sizes(sizes: list[int]) -> Callable[..., None]:
+def _noting_sizes(sizes: list[int]) -> Callable[..., Coroutine[Any, Any, None]]:
     real = Batches._write_batch  # noqa: SLF001  nothing outside shows who shares a batch
 
-    def write(batches: Batches[Any, Any], batch: Sequence[Any]) -> None:
+    async def write(batches: Batches[Any, Any], batch: Sequence[Any]) -> None:
         sizes.append(len(batch))
-        real(batches, batch)
+        await real(batches, batch)
 
     return write
 
 
 def _waiting() -> int:
     """How many wait in any queue of this process."""
-    return sum(one._waiting.qsize() for one in gc.get_objects() if isinstance(one, Batches))  # noqa: SLF001
+    return sum(len(one._waiting) for one in gc.get_objects() if isinstance(one, Batches))  # noqa: SLF001
 
 
 def test_a_spooled_event_that_the_database_refuses_is_quarantined_and_its_neighbours_are_applied(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
 from service.batches import Batches
 from service.errors import BatchesFullError, DatabaseUnavailableError, TooSlowError
+from tests.asgi_client import start, wait_for
 from tests.records import until
 
 if TYPE_CHECKING:
@@ -46,34 +46,28 @@ def writer() -> Iterator[Writer]:
     writer.gate.set()
 
 
-@pytest.fixture
-def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(40) as pool:
-        yield pool
-
-
 def batches_of(writer: Writer, most: int = 100, queue_length: int = 100) -> Batches[int, int]:
     return Batches(writer, most=most, queue_length=queue_length, name="test")
 
 
 def test_a_lone_item_does_not_wait_for_company(writer: Writer) -> None:
     batches = batches_of(writer)
-    batches.put(0, within=5)
+    wait_for(batches.put(0, within=5))
 
     began = time.monotonic()
-    assert batches.put(21, within=5) == 42
+    assert wait_for(batches.put(21, within=5)) == 42
 
     assert time.monotonic() - began < 0.1
     assert writer.begun == [[0], [21]]
 
 
-def test_what_comes_while_one_is_written_shares_the_next_batch(writer: Writer, pool: ThreadPoolExecutor) -> None:
+def test_what_comes_while_one_is_written_shares_the_next_batch(writer: Writer) -> None:
     batches = batches_of(writer, most=8)
     writer.gate.clear()
-    first = pool.submit(batches.put, 0, within=5)
+    first = start(batches.put(0, within=5))
     until(lambda: writer.begun == [[0]])
-    others = [pool.submit(batches.put, number, within=5) for number in range(1, 21)]
-    until(lambda: batches._waiting.qsize() == 20)  # noqa: SLF001  nothing outside shows it
+    others = [start(batches.put(number, within=5)) for number in range(1, 21)]
+    until(lambda: len(batches._waiting) == 20)  # noqa: SLF001  nothing outside shows it
     writer.gate.set()
 
     assert first.result() == 0
@@ -81,14 +75,14 @@ def test_what_comes_while_one_is_written_shares_the_next_batch(writer: Writer, p
     assert [len(batch) for batch in writer.begun] == [1, 8, 8, 4]
 
 
-def test_each_one_that_breaks_is_told_and_its_neighbours_are_written(writer: Writer, pool: ThreadPoolExecutor) -> None:
+def test_each_one_that_breaks_is_told_and_its_neighbours_are_written(writer: Writer) -> None:
     batches = batches_of(writer)
     writer.broken = {3, 11}
     writer.gate.clear()
-    first = pool.submit(batches.put, 0, within=5)
+    first = start(batches.put(0, within=5))
     until(lambda: writer.begun)
-    others = [pool.submit(batches.put, number, within=5) for number in range(1, 17)]
-    until(lambda: batches._waiting.qsize() == 16)  # noqa: SLF001
+    others = [start(batches.put(number, within=5)) for number in range(1, 17)]
+    until(lambda: len(batches._waiting) == 16)  # noqa: SLF001
     writer.gate.set()
 
     assert first.result() == 0
@@ -101,13 +95,13 @@ def test_each_one_that_breaks_is_told_and_its_neighbours_are_written(writer: Wri
     assert sorted(writer.written) == [number for number in range(17) if number not in writer.broken]
 
 
-def test_an_outage_is_told_to_all_at_once_without_splitting(writer: Writer, pool: ThreadPoolExecutor) -> None:
+def test_an_outage_is_told_to_all_at_once_without_splitting(writer: Writer) -> None:
     batches = batches_of(writer)
     writer.gate.clear()
-    first = pool.submit(batches.put, 0, within=5)
+    first = start(batches.put(0, within=5))
     until(lambda: writer.begun)
-    others = [pool.submit(batches.put, number, within=5) for number in range(1, 9)]
-    until(lambda: batches._waiting.qsize() == 8)  # noqa: SLF001
+    others = [start(batches.put(number, within=5)) for number in range(1, 9)]
+    until(lambda: len(batches._waiting) == 8)  # noqa: SLF001
     writer.away = True
     writer.gate.set()
 
@@ -117,37 +111,37 @@ def test_an_outage_is_told_to_all_at_once_without_splitting(writer: Writer, pool
     assert [len(batch) for batch in writer.begun] == [1, 8]
 
 
-def test_more_than_may_wait_are_refused_at_once(writer: Writer, pool: ThreadPoolExecutor) -> None:
+def test_more_than_may_wait_are_refused_at_once(writer: Writer) -> None:
     batches = batches_of(writer, queue_length=3)
     writer.gate.clear()
-    pool.submit(batches.put, 0, within=5)
+    start(batches.put(0, within=5))
     until(lambda: writer.begun)
-    waiting = [pool.submit(batches.put, number, within=5) for number in (1, 2, 3)]
-    until(lambda: batches._waiting.qsize() == 3)  # noqa: SLF001
+    waiting = [start(batches.put(number, within=5)) for number in (1, 2, 3)]
+    until(lambda: len(batches._waiting) == 3)  # noqa: SLF001
 
     began = time.monotonic()
     with pytest.raises(BatchesFullError):
-        batches.put(4, within=5)
+        wait_for(batches.put(4, within=5))
     assert time.monotonic() - began < 0.1
 
     writer.gate.set()
     assert [one.result() for one in waiting] == [2, 4, 6]
 
 
-def test_who_waited_too_long_is_told_and_is_not_written_later(writer: Writer, pool: ThreadPoolExecutor) -> None:
+def test_who_waited_too_long_is_told_and_is_not_written_later(writer: Writer) -> None:
     batches = batches_of(writer)
     writer.gate.clear()
-    first = pool.submit(batches.put, 0, within=10)
+    first = start(batches.put(0, within=10))
     until(lambda: writer.begun)
 
     began = time.monotonic()
     with pytest.raises(TooSlowError):
-        batches.put(1, within=0.1)
+        wait_for(batches.put(1, within=0.1))
     assert 0.1 <= time.monotonic() - began < 0.3
 
     writer.gate.set()
     assert first.result() == 0
-    assert batches.put(2, within=5) == 4
+    assert wait_for(batches.put(2, within=5)) == 4
     assert writer.written == [0, 2]
 
 
@@ -156,10 +150,10 @@ def test_it_goes_on_after_everyone_has_left(writer: Writer) -> None:
     writer.gate.clear()
     for number in range(3):
         with pytest.raises(TooSlowError):
-            batches.put(number, within=0.05)
+            wait_for(batches.put(number, within=0.05))
     writer.gate.set()
 
-    assert batches.put(9, within=5) == 18
+    assert wait_for(batches.put(9, within=5)) == 18
     assert writer.written == [0, 9]
 
 
@@ -168,4 +162,4 @@ def test_a_writer_that_answers_too_little_breaks_only_what_it_was_given() -> Non
 
     for number in range(2):
         with pytest.raises(ValueError, match="shorter"):
-            batches.put(number, within=1)
+            wait_for(batches.put(number, within=1))

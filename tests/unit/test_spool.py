@@ -123,7 +123,7 @@ def test_another_process_sees_what_was_put(spool: Spool, open_spool: Callable[..
 def test_large_bodies_are_given_back_a_few_at_a_time(spool: Spool) -> None:
     spool.put([Spooled(bytes(1024 * 1024), NOW) for _ in range(20)])
 
-    assert len(spool.oldest(200)) == 8
+    assert len(spool.oldest(200)) == 4
 
 
 def test_a_commit_is_on_disk_before_put_returns(spool: Spool) -> None:

@@ -2,16 +2,7 @@
 
 from flask import Flask
 
-
-class Idle:
-    """Stands for what deploy/gunicorn.conf.py starts in each web process."""
-
-    def start(self) -> None:
-        """Do nothing."""
-
-
 app = Flask(__name__)
-app.extensions["drainer"] = Idle()
 
 
 @app.route("/webhooks/cobalt", methods=["GET", "POST"])  # GET: whether it is up

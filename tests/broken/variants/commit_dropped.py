@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
 
+    import psycopg
     from sqlalchemy import Engine
-    from sqlalchemy.orm import Session
 
 
 def drop_commit(apply_events: ModuleType) -> None:
-    transaction = apply_events.transaction
+    lone_connection = apply_events.lone_connection
 
     @contextmanager
-    def rolled_back(engine: Engine) -> Iterator[Session]:
-        with transaction(engine) as session:
-            yield session
-            session.rollback()
+    def rolled_back(engine: Engine) -> Iterator[psycopg.Connection[Any]]:
+        with lone_connection(engine) as connection:
+            connection.commit = connection.rollback
+            try:
+                yield connection
+            finally:
+                del connection.commit
 
-    apply_events.transaction = rolled_back  # type: ignore[attr-defined]
+    apply_events.lone_connection = rolled_back  # type: ignore[attr-defined]
 
 
 BREAKS = {"service.usecases.apply_events": drop_commit}

@@ -28,6 +28,7 @@ from service.store.events import Arrival, Source
 from service.usecases.api_keys import create_key
 from service.usecases.apply_events import apply
 from service.usecases.submit import Submitter
+from tests.asgi_client import client_of
 from tests.settings import settings_from
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flask import Flask
-    from flask.testing import FlaskClient
     from sqlalchemy import Engine
+    from werkzeug.test import Client
 
     from service.config import Settings
     from service.states import Disposition
@@ -175,7 +176,7 @@ def engine(app: Flask) -> Engine:
 class Api:
     """Calls the application with a key of the scopes that a test names."""
 
-    client: FlaskClient
+    client: Client
     engine: Engine
     _keys: dict[tuple[str, ...], str] = field(default_factory=dict)
 
@@ -211,7 +212,7 @@ class Api:
 
 @pytest.fixture
 def api(app: Flask, engine: Engine) -> Api:
-    return Api(app.test_client(), engine)
+    return Api(client_of(app), engine)
 
 
 class FakeCobalt:

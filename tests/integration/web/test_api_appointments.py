@@ -16,6 +16,7 @@ from service.db import transaction
 from service.models import Appointment
 from service.store import appointment_views
 from service.usecases.accounts import add_account
+from tests.asgi_client import client_of
 from tests.integration.web.conftest import BODY, Api, work_once
 
 if TYPE_CHECKING:
@@ -282,7 +283,7 @@ def test_without_any_account_the_answer_says_who_mends_it(
     make_app: Callable[[Settings], Flask], settings: Settings
 ) -> None:
     app = make_app(replace(settings, cobalt_account=None, cobalt_access_token=None))
-    api = Api(app.test_client(), app.extensions["engine"])
+    api = Api(client_of(app), app.extensions["engine"])
     assert "accounts add" in errors_of(api.post(BODY))["/account"]
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import text
 from service.db import transaction
 from service.errors import KeyInUseError, KeyReusedError
 from service.usecases.idempotency import Answer, Once, do_once, forget_answers
+from tests.asgi_client import client_of
 from tests.integration.web.conftest import BODY
 from tests.records import rows
 
@@ -171,7 +172,7 @@ def test_fifty_at_once_over_two_instances_make_one_appointment(
         start.wait()
         deadline = time.monotonic() + 30
         while True:  # as a client does that is told to come back
-            answer = apps[number % 2].test_client().post("/v1/appointments", json=BODY, headers=headers)
+            answer = client_of(apps[number % 2]).post("/v1/appointments", json=BODY, headers=headers)
             if answer.status_code not in {409, 503} or time.monotonic() > deadline:
                 return answer
 
