@@ -30,7 +30,7 @@ def test_the_short_benchmark_finds_every_event_stored_once_and_nothing_slow_by_f
     assert result["problems"] == []
     assert result["machine"]["fsync"] == "on"
     assert {aim["text"] for aim in result["aims"] if aim["required"]} == {
-        "new events / pgbench: one event a transaction",
+        "new events / pgbench: inserted, and its appointment settled",
         "new events / empty gunicorn + Flask",
         "duplicates / empty gunicorn + Flask",
         "GET /v1/appointments/{id} / empty gunicorn + Flask",

@@ -87,13 +87,17 @@ def run_course(plan: Plan, scene: Scene, telling: Telling) -> Outcome:
 
 def _steps(plan: Plan, limits: Limits, intake: Intake, submission: Submission, reading: Reading) -> list[Step]:
     steps: dict[str, list[Step]] = {
-        "limits": [limits.pgbench, limits.empty],
+        "limits": [limits.inserted, limits.pgbench, limits.empty],
         "intake": [intake.new, intake.duplicates, intake.hot, intake.unmatched],
         "submission": [submission.post, submission.worker],
         "reads": [reading.one, reading.page],
     }
     if plan.smoke:
-        steps |= {"intake": [intake.new, intake.duplicates], "reads": [reading.one]}
+        steps |= {
+            "limits": [limits.pgbench, limits.empty],
+            "intake": [intake.new, intake.duplicates],
+            "reads": [reading.one],
+        }
     return [step for part, part_steps in steps.items() if part in plan.parts for step in part_steps]
 
 

@@ -3,8 +3,8 @@
 from service.stack.bench.figures import Figure, figure_of
 from service.stack.bench.generator import replay
 from service.stack.bench.meters import cpu_seconds
-from service.stack.bench.pgbench import Pgbench
-from service.stack.bench.plan import EMPTY, PGBENCH, Plan
+from service.stack.bench.pgbench import INSERT, SETTLE, Pgbench
+from service.stack.bench.plan import EMPTY, INSERTED, PGBENCH, Plan
 from service.stack.bench.requests import Events, Waiting, body_of
 from service.stack.bench.scene import Scene
 
@@ -30,12 +30,19 @@ class Limits:
         )
         return load.answered / load.seconds
 
+    def inserted(self) -> Figure:
+        """One event a transaction, without HTTP: the event alone."""
+        return self._run_pgbench(INSERTED, INSERT)
+
     def pgbench(self) -> Figure:
-        """One event a transaction, without HTTP."""
+        """One event a transaction, without HTTP: the event, and what it says of its appointment."""
+        return self._run_pgbench(PGBENCH, SETTLE)
+
+    def _run_pgbench(self, name: str, script: str) -> Figure:
         before = cpu_seconds(self._scene.postgres.process)
-        load = self._pgbench.run(connections=self._plan.connections, seconds=self._plan.seconds)
+        load = self._pgbench.run(script, connections=self._plan.connections, seconds=self._plan.seconds)
         spent = cpu_seconds(self._scene.postgres.process) - before
-        return figure_of(PGBENCH, load, {"postgres cpu, us": spent / load.answered * 1e6})
+        return figure_of(name, load, {"postgres cpu, us": spent / load.answered * 1e6})
 
     def empty(self) -> Figure:
         """HTTP without an event. The answers are noted as those of the service are, which costs wrk time."""

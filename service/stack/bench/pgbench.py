@@ -1,4 +1,4 @@
-"""The limit that PostgreSQL sets: pgbench, one event in one statement in one transaction, beside our tables."""
+"""The limits that PostgreSQL sets: pgbench, one event in one statement in one transaction, beside our tables."""
 
 import os
 import statistics
@@ -15,12 +15,33 @@ from service.stack.postgres import EmbeddedPostgres
 DATABASE = "limit"
 THREADS = 2  # as many as wrk's
 PROTOCOL = "prepared"  # as the service's own driver does it; "simple", pgbench's default, is a third slower
-TABLE = "CREATE TABLE events (id text PRIMARY KEY, payload jsonb NOT NULL)"
+APPOINTMENTS = 200_000  # so many that hardly two transactions of a run meet in one
+TABLES = f"""
+CREATE TABLE events (id text PRIMARY KEY, payload jsonb NOT NULL);
+CREATE TABLE appointments (
+  id text PRIMARY KEY, cobalt_appointment_id text UNIQUE, status text NOT NULL, confirmation jsonb,
+  settled_at timestamptz
+);
+INSERT INTO appointments (id, cobalt_appointment_id, status)
+SELECT 'appt_' || lpad(i::text, 26, '0'), (500000000 + i)::text, 'processing'
+FROM generate_series(1, {APPOINTMENTS}) AS i;
+"""  # noqa: S608  constants
 # An id spread like Cobalt's, and the payload as the service keeps it, of the same size.
-SCRIPT = """\
+INSERT = """\
 \\set id random(1, 9000000000000000)
 INSERT INTO events (id, payload) VALUES ('evt_' || :id, '{payload}');
 """
+# The least that can be done with an event: keep it, and note what it says of its appointment.
+SETTLE = f"""\
+\\set id random(1, 9000000000000000)
+\\set number random(1, {APPOINTMENTS})
+WITH kept AS (
+  INSERT INTO events (id, payload) VALUES ('evt_' || :id, '{{payload}}')
+  ON CONFLICT DO NOTHING RETURNING payload -> 'data' AS data
+)
+UPDATE appointments SET status = 'created', confirmation = kept.data, settled_at = now()
+FROM kept WHERE cobalt_appointment_id = (500000000 + :number)::text;
+"""  # noqa: S608  a constant
 MARGIN = 60  # seconds for pgbench to start and end
 
 
@@ -34,18 +55,23 @@ class Pgbench:
 
     def __init__(self, postgres: EmbeddedPostgres, payload: str) -> None:
         self._postgres = postgres
-        self._script = SCRIPT.format(payload=payload.replace("'", "''"))
+        self._payload = payload.replace("'", "''")
         postgres.create_database(DATABASE)
-        self._execute(TABLE)
+        self._execute(TABLES)
 
-    def run(self, *, connections: int, seconds: int) -> Load:
-        """Insert events for so long. Raises BenchError when pgbench fails, or when a row is missing afterwards."""
+    def run(self, script: str, *, connections: int, seconds: int) -> Load:
+        """Keep events for so long, each as the script says.
+
+        Raises:
+            BenchError: pgbench failed, or a row is missing afterwards.
+        """
         self._execute("TRUNCATE events")
+        self._execute("VACUUM ANALYZE appointments")
         with tempfile.TemporaryDirectory(prefix="cobalt-bench-") as directory:
-            script = Path(directory) / "script.sql"
-            script.write_text(self._script)
+            file = Path(directory) / "script.sql"
+            file.write_text(script.format(payload=self._payload))
             options = ["--no-vacuum", f"--protocol={PROTOCOL}", f"--client={connections}", f"--time={seconds}"]
-            options += [f"--jobs={min(THREADS, connections)}", f"--file={script}", "--log"]
+            options += [f"--jobs={min(THREADS, connections)}", f"--file={file}", "--log"]
             done = subprocess.run(  # noqa: S603  our own command
                 [self._postgres.bin_path / "pgbench", *options, self._postgres.url(DATABASE)],
                 cwd=directory,

@@ -13,7 +13,8 @@ USUAL = (
 )  # growth loads millions of rows first: it is asked for by name
 TIMES_AS_MANY = (1, 10, 100)  # databases of so many times the appointments, for growth
 
-PGBENCH = "pgbench: one event a transaction"
+INSERTED = "pgbench: an event inserted"
+PGBENCH = "pgbench: inserted, and its appointment settled"
 EMPTY = "empty gunicorn + Flask"
 NEW = "new events"
 DUPLICATES = "duplicates"
