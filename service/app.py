@@ -11,12 +11,12 @@ from werkzeug.exceptions import NotFound, UnsupportedMediaType
 
 from service import log
 from service.api import appointments, ops, problems, quarantine, tracing
-from service.batches import Batches
+from service.batches import Batches, in_a_thread
 from service.circuit import Circuit
 from service.db import make_engine
 from service.spool import Spool, Spooled
-from service.usecases.apply_events import apply
 from service.usecases.drain_spool import Drainer
+from service.usecases.intake import Intake, door_timeouts
 from service.usecases.take_webhook import WebhookTaker
 
 if TYPE_CHECKING:
@@ -25,11 +25,14 @@ if TYPE_CHECKING:
     from service.config import Settings
 
 DOOR_CONNECTIONS = 2
-"""One for the writer of webhooks, one for the drainer of the spool."""
+"""One for batches of webhooks that need more than the door's own connection, one for the drainer of the spool."""
 
 
 def create_app(settings: Settings) -> Flask:
-    """Make the Flask application and everything behind it; ``service.web`` serves it, and webhooks beside it."""
+    """Make the Flask application and everything behind it; ``service.web`` serves it, and webhooks beside it.
+
+    Whoever is done with it calls ``app.extensions["close"]``.
+    """
     log.configure(settings.log_level)
     app = Flask("service", static_folder=None)
     app.config.update(
@@ -47,24 +50,19 @@ def create_app(settings: Settings) -> Flask:
         lock_timeout=settings.statement_timeout / 2,
     )
     door_engine = make_engine(
-        settings.database_url,
-        pool=DOOR_CONNECTIONS,
-        statement_timeout=settings.webhook_budget,
-        lock_timeout=settings.webhook_budget / 8,  # held for milliseconds; a batch with a stuck row goes to the spool
-        pre_ping=False,  # the spool is the way round
-    )
+        settings.database_url, pool=DOOR_CONNECTIONS, pre_ping=False, **door_timeouts(settings)
+    )  # not tried before use: the spool is the way round
     spool = Spool(settings.spool_dir, max_bytes=settings.spool_max_bytes)
     circuit = Circuit()
     app.extensions["settings"] = settings
     app.extensions["engine"] = engine
     app.extensions["spool"] = spool
     app.extensions["drainer"] = Drainer(door_engine, spool, circuit)
+    intake = Intake(door_engine, settings)
     app.extensions["taker"] = WebhookTaker(
+        Batches(intake.apply, most=settings.intake_batch, queue_length=settings.intake_queue, name="door"),
         Batches(
-            partial(apply, door_engine), most=settings.intake_batch, queue_length=settings.intake_queue, name="door"
-        ),
-        Batches(
-            partial(_put_on_disk, spool),
+            in_a_thread(partial(_put_on_disk, spool), name="spool"),
             most=settings.intake_batch,
             queue_length=settings.intake_queue,
             name="spool",
@@ -72,6 +70,14 @@ def create_app(settings: Settings) -> Flask:
         circuit,
         settings,
     )
+
+    def close() -> None:
+        intake.close()
+        door_engine.dispose()
+        engine.dispose()
+        spool.close()
+
+    app.extensions["close"] = close
     problems.register(app)
     tracing.register(app)
     app.before_request(_no_nul)

@@ -11,7 +11,7 @@ from service import log
 from service.errors import AppointmentsError, BatchesFullError, TooSlowError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -25,22 +25,23 @@ class Batches(Generic[T, R]):
     A lone item never waits for company: the writer takes what is there, at once. While it commits, others
     gather, so the busier it is the larger the batches, and the cheaper each item.
 
-    What waits belongs to the event loop; only ``write`` runs beside it, in a thread of its own.
+    All on the event loop; a ``write`` that would stop it runs in a thread, see ``in_a_thread``.
 
     Args:
-        write: Writes a batch, whole or not at all, and answers for each item.
+        write: Writes a batch, whole or not at all, and answers for each item. One at a time.
         most: Items in one batch at most.
         queue_length: Items that may wait at most: beyond that, refusing is better than growing.
         name: The writer's, for logs.
     """
 
-    def __init__(self, write: Callable[[Sequence[T]], Sequence[R]], *, most: int, queue_length: int, name: str) -> None:
+    def __init__(
+        self, write: Callable[[Sequence[T]], Awaitable[Sequence[R]]], *, most: int, queue_length: int, name: str
+    ) -> None:
         self._write = write
         self._most = most
         self._queue_length = queue_length
         self._name = name
         self._waiting: deque[tuple[T, asyncio.Future[R]]] = deque()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
         self._writing: asyncio.Task[None] | None = None
 
     async def put(self, item: T, *, within: float) -> R:
@@ -80,9 +81,8 @@ class Batches(Generic[T, R]):
     async def _write_batch(self, batch: Sequence[tuple[T, asyncio.Future[R]]]) -> None:
         if not batch:
             return
-        loop = asyncio.get_running_loop()
         try:
-            answers = await loop.run_in_executor(self._thread, self._write, [item for item, _ in batch])
+            answers = await self._write([item for item, _ in batch])
             # Compared in here: whatever goes wrong, the writer lives on.
             pairs = list(zip(batch, answers, strict=True))
         except AppointmentsError as error:
@@ -102,6 +102,18 @@ class Batches(Generic[T, R]):
             for (_, answer), result in pairs:
                 if not answer.done():
                     answer.set_result(result)
+
+
+def in_a_thread(
+    write: Callable[[Sequence[T]], Sequence[R]], *, name: str
+) -> Callable[[Sequence[T]], Awaitable[Sequence[R]]]:
+    """Make a ``write`` of one that waits for a disk or a database: it runs in a thread of its own."""
+    thread = ThreadPoolExecutor(1, thread_name_prefix=name)
+
+    async def write_in_it(items: Sequence[T]) -> Sequence[R]:
+        return await asyncio.get_running_loop().run_in_executor(thread, write, items)
+
+    return write_in_it
 
 
 def _fail(answer: asyncio.Future[R], error: Exception) -> None:

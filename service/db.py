@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import orjson
 import psycopg
 from alembic import command
 from alembic.autogenerate import compare_metadata
@@ -17,7 +16,6 @@ from alembic.runtime.migration import MigrationContext
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
-from psycopg.types.json import Json
 from sqlalchemy import create_engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -28,8 +26,7 @@ from service.errors import DatabaseBusyError, DatabaseUnavailableError
 from service.models import Base
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from datetime import timedelta
+    from collections.abc import Iterator
 
     from psycopg.abc import PQGen
     from sqlalchemy import Engine
@@ -38,9 +35,6 @@ RV = TypeVar("RV")
 
 CONNECT_TIMEOUT = 2
 """Seconds. The shortest that libpq honours; whoever has less time waits beside the connection, not for it."""
-
-LARGEST_PIPELINED = 64_000
-"""Bytes of documents in one pipeline: well below what any socket takes at once."""
 
 
 class BoundedConnection(psycopg.Connection[Any]):
@@ -60,6 +54,32 @@ class BoundedConnection(psycopg.Connection[Any]):
             raise
 
 
+def connect_arguments(url: str, *, statement_timeout: timedelta, lock_timeout: timedelta) -> dict[str, Any]:
+    """Say how to connect so that no wait is without an end; see ``make_engine``."""
+    options = {
+        "statement_timeout": _milliseconds(statement_timeout),
+        "lock_timeout": _milliseconds(lock_timeout),
+        "idle_in_transaction_session_timeout": _milliseconds(statement_timeout * 2),
+    }
+    given = conninfo_to_dict(url).get("options")
+    return {
+        "conninfo": url,
+        "connect_timeout": CONNECT_TIMEOUT,
+        "application_name": "cobalt-appointments",
+        "options": " ".join([str(given or ""), *(f"-c {name}={value}" for name, value in options.items())]),
+        # A host that vanished without a FIN is noticed within seconds, not after the kernel's hours.
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 2,
+        "tcp_user_timeout": 10_000,
+    }
+
+
+def longest_exchange(statement_timeout: timedelta) -> timedelta:
+    """Say how long to wait for a server that should end what takes too long, and may not even do that any more."""
+    return statement_timeout * 1.1 + timedelta(seconds=0.1)
+
+
 def make_engine(
     url: str, *, pool: int, statement_timeout: timedelta, lock_timeout: timedelta, pre_ping: bool = True
 ) -> Engine:
@@ -73,31 +93,11 @@ def make_engine(
         pre_ping: Try each connection before use, so that one which a restart killed is replaced and not served.
             It costs a round trip each time; who has another way round an outage can do without.
     """
-    options = {
-        "statement_timeout": _milliseconds(statement_timeout),
-        "lock_timeout": _milliseconds(lock_timeout),
-        "idle_in_transaction_session_timeout": _milliseconds(statement_timeout * 2),
-    }
-
-    given = conninfo_to_dict(url).get("options")
-    server_options = " ".join([str(given or ""), *(f"-c {name}={value}" for name, value in options.items())])
-
-    # The server ends what takes too long; this is for a server that does not even do that any more.
-    longest = statement_timeout.total_seconds() * 1.1 + 0.1
+    arguments = connect_arguments(url, statement_timeout=statement_timeout, lock_timeout=lock_timeout)
 
     def connect() -> psycopg.Connection[Any]:
-        connection = BoundedConnection.connect(
-            url,
-            connect_timeout=CONNECT_TIMEOUT,
-            application_name="cobalt-appointments",
-            options=server_options,
-            # A host that vanished without a FIN is noticed within seconds, not after the kernel's hours.
-            keepalives_idle=5,
-            keepalives_interval=2,
-            keepalives_count=2,
-            tcp_user_timeout=10_000,
-        )
-        connection.longest = longest
+        connection = BoundedConnection.connect(**arguments)
+        connection.longest = longest_exchange(statement_timeout).total_seconds()
         return connection
 
     return create_engine(
@@ -129,38 +129,8 @@ def is_away(error: BaseException) -> bool:
     return isinstance(error, _AWAY) and not isinstance(cause, psycopg.errors.ProgramLimitExceeded)
 
 
-def document(value: Sequence[Any]) -> Json:
-    """Make a parameter that travels as JSON, for PostgreSQL to take apart: of strings, or of records.
-
-    The driver would write arrays element by element in Python; orjson takes a microsecond where the standard
-    library takes ten. Times become RFC 3339.
-    """
-    try:
-        content = orjson.dumps(value)
-    except TypeError:  # an integer of more than 64 bits, which PostgreSQL keeps
-        content = json.dumps(value, default=str).encode()
-    return Json(content, dumps=bytes)
-
-
-@contextmanager
-def pipelined(connection: psycopg.Connection[Any], *documents: Json) -> Iterator[None]:
-    """Send the statements inside together, unless their documents are large.
-
-    In a pipeline psycopg offers each statement to the socket once, and from then on only waits for answers: what
-    the socket did not take at once would never be sent. It takes a few hundred kilobytes.
-    """
-    if sum(len(one.obj) for one in documents) > LARGEST_PIPELINED:
-        yield
-        return
-    with connection.pipeline():
-        yield
-
-
 def driver(session: Session) -> psycopg.Connection[Any]:
-    """Get the driver's connection of a session's transaction, for statements on the hot path.
-
-    SQLAlchemy's share of a statement is several times the driver's; a batch of events makes six.
-    """
+    """Get the driver's connection of a session's transaction, for the statements of the door."""
     connection: psycopg.Connection[Any] = session.connection().connection.driver_connection  # type: ignore[assignment]
     return connection
 
@@ -173,38 +143,18 @@ def transaction(engine: Engine) -> Iterator[Session]:
         DatabaseBusyError: It gave up on a lock, or on a statement that took too long.
         DatabaseUnavailableError: PostgreSQL could not be reached, went away, or did not answer in time.
     """
-    with _our_errors(), Session(engine, expire_on_commit=False) as session, session.begin():
+    with our_errors(), Session(engine, expire_on_commit=False) as session, session.begin():
         yield session
 
 
 @contextmanager
-def lone_connection(engine: Engine) -> Iterator[psycopg.Connection[Any]]:
-    """Lend a driver's connection to the door, which commits by itself, in the pipeline of its last statement.
-
-    Without SQLAlchemy's session, whose share of a batch of events is as large as that of PostgreSQL. What was
-    not committed is rolled back.
+def our_errors() -> Iterator[None]:
+    """Translate SQLAlchemy's errors and the driver's into ours.
 
     Raises:
         DatabaseBusyError: As ``transaction``.
         DatabaseUnavailableError: As ``transaction``.
     """
-    with _our_errors():
-        lent = engine.raw_connection()
-        try:
-            connection: psycopg.Connection[Any] = lent.driver_connection  # type: ignore[assignment]
-            yield connection
-        except BaseException:
-            if lent.driver_connection is None or lent.driver_connection.closed:
-                lent.invalidate()
-                engine.dispose(close=False)  # the others of this age broke with it
-            raise
-        finally:
-            lent.close()
-
-
-@contextmanager
-def _our_errors() -> Iterator[None]:
-    """Translate SQLAlchemy's errors and the driver's into ours."""
     try:
         yield
     except _AWAY as error:

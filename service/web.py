@@ -23,6 +23,7 @@ class Web:
     def __init__(self, app: Flask) -> None:
         settings = app.extensions["settings"]
         self._drainer = app.extensions["drainer"]
+        self._close = app.extensions["close"]
         self._webhooks = WebhookEndpoint(app.extensions["taker"], settings.webhook_max_bytes)
         self._rest = ThreadedApp(app, threads=settings.database_pool, most=settings.request_max_bytes)
 
@@ -43,4 +44,5 @@ class Web:
         self._drainer.start()
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        self._close()
         await send({"type": "lifespan.shutdown.complete"})

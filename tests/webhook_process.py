@@ -5,12 +5,9 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import pytest
-
-from service import app as app_module
-from service import db
+from service.app import create_app
 from service.errors import DatabaseUnavailableError
 from service.signing import sign
 from tests.asgi_client import client_of
@@ -22,7 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flask import Flask
-    from sqlalchemy import Engine
     from werkzeug.test import TestResponse
 
 SECRET = "whsec_test"
@@ -32,22 +28,11 @@ BUDGET = 2.0
 @contextmanager
 def opened_web(database_url: str, spool: Path, **environment: str) -> Iterator[Web]:
     """Open a web process, and close its connections afterwards."""
-    engines: list[Engine] = []
-
-    def make_engine(*args: Any, **kwargs: Any) -> Engine:
-        engines.append(db.make_engine(*args, **kwargs))
-        return engines[-1]
-
-    settings = settings_from(
-        **{"DATABASE_URL": database_url, "SPOOL_DIR": str(spool), "LOG_LEVEL": "error"} | environment
+    app = create_app(
+        settings_from(**{"DATABASE_URL": database_url, "SPOOL_DIR": str(spool), "LOG_LEVEL": "error"} | environment)
     )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(app_module, "make_engine", make_engine)
-        app = app_module.create_app(settings)
     yield Web(app)
-    app.extensions["spool"].close()
-    for engine in engines:
-        engine.dispose()
+    app.extensions["close"]()
 
 
 class Web:

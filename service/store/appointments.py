@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from psycopg.rows import namedtuple_row
-from sqlalchemy import select
+from sqlalchemy import select, text
 
-from service.db import document, driver
 from service.models import Appointment
+from service.pipeline import document
 from service.states import Ruling, Standing, Status
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
-    from datetime import datetime
 
     from sqlalchemy.orm import Session
 
@@ -49,39 +49,49 @@ LOCK = """
 SELECT id, cobalt_appointment_id, status, attempt, attempt_since, ruling_event_id, ruling_at, failures, mrn,
   starts_local, request ->> 'datetime' AS asked_datetime, starts_at, confirmation, failure_category, failure,
   discrepancies, settled_at
-FROM appointments WHERE cobalt_appointment_id = ANY(ARRAY(SELECT json_array_elements_text(%(cobalt_ids)s))) ORDER BY id
+FROM appointments WHERE cobalt_appointment_id = ANY({cobalt_ids}) ORDER BY id
 FOR NO KEY UPDATE
 """
-"""Locks the appointments that have these ids at Cobalt, in the order of their own ids; see ``read_locked``."""
+"""Locks the appointments that have these ids at Cobalt, in the order of their own ids."""
 
 SETTLE = """
 UPDATE appointments a SET
   status = w.status, failures = w.failures, ruling_event_id = w.ruling_event_id, ruling_at = w.ruling_at,
   confirmation = w.confirmation, failure_category = w.failure_category, failure = w.failure,
   discrepancies = w.discrepancies,
-  starts_at = w.starts_at, settled_at = w.settled_at, updated_at = %(now)s, version = a.version + 1,
+  starts_at = w.starts_at, settled_at = w.settled_at, updated_at = {now}, version = a.version + 1,
   -- A correction that still waits to be sent is not needed any more once Cobalt has booked.
   submission = CASE WHEN w.status = 'created' AND a.submission = 'queued' AND a.cobalt_appointment_id IS NOT NULL
     THEN 'accepted' ELSE a.submission END,
   attempt_since = CASE WHEN w.status = 'created' AND a.submission = 'queued' AND a.cobalt_appointment_id IS NOT NULL
     THEN COALESCE(a.attempt_since, w.ruling_at) ELSE a.attempt_since END
-FROM json_to_recordset(%(rows)s) AS w(
+FROM json_to_recordset({rows}) AS w(
   id text, status text, failures int, ruling_event_id text, ruling_at timestamptz, confirmation jsonb,
   failure_category text, failure jsonb, discrepancies text[], starts_at timestamptz, settled_at timestamptz)
 WHERE a.id = w.id
 """
 """Writes back what the rule decided; ``rows`` is what ``settled_rows`` makes."""
 
-
-def read_locked(rows: Iterable[Any]) -> dict[str, Locked]:
-    """Read what ``LOCK`` selected: Cobalt's id -> the row."""
-    return {row.cobalt_appointment_id: _locked(row, row.asked_datetime) for row in rows}
+_LOCK = text(LOCK.format(cobalt_ids="ARRAY[:cobalt_id]"))
+_SETTLE = text(SETTLE.format(now=":now", rows="CAST(:rows AS json)"))
 
 
 def lock_by_cobalt_id(session: Session, cobalt_id: str) -> Locked | None:
     """Lock the appointment that has this id at Cobalt."""
-    rows = driver(session).cursor(row_factory=namedtuple_row).execute(LOCK, {"cobalt_ids": document([cobalt_id])})
-    return read_locked(rows).get(cobalt_id)
+    row = session.execute(_LOCK, {"cobalt_id": cobalt_id}).one_or_none()
+    return None if row is None else _locked(row, row.asked_datetime)
+
+
+def read_locked(rows: Iterable[dict[str, Any]]) -> dict[str, Locked]:
+    """Read what ``LOCK`` selected, from JSON: Cobalt's id -> the row."""
+    for row in rows:
+        for name in _TIMES:
+            if row[name] is not None:
+                row[name] = datetime.fromisoformat(row[name])
+    return {row["cobalt_appointment_id"]: _locked(SimpleNamespace(**row), row["asked_datetime"]) for row in rows}
+
+
+_TIMES = ("attempt_since", "ruling_at", "starts_local", "starts_at", "settled_at")
 
 
 def settled_rows(rows: Iterable[Locked]) -> list[dict[str, Any]]:
@@ -93,7 +103,7 @@ def write_outcomes(session: Session, rows: Collection[Locked], *, now: datetime)
     """Write back what the rule decided about locked rows."""
     changed = settled_rows(rows)
     if changed:
-        driver(session).execute(SETTLE, {"now": now, "rows": document(changed)})
+        session.execute(_SETTLE, {"now": now, "rows": document(changed).decode()})
 
 
 def lock_appointment(session: Session, appointment_id: str) -> Appointment | None:
@@ -120,7 +130,7 @@ def belongs_to_another(session: Session, cobalt_id: str, appointment_id: str) ->
     )
 
 
-def _locked(row: Any, asked_datetime: str | None) -> Locked:  # noqa: ANN401 (a Row or an Appointment)
+def _locked(row: Any, asked_datetime: str | None) -> Locked:  # noqa: ANN401 (whatever has the columns)
     return Locked(
         id=row.id,
         standing=Standing(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select, text
 
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from datetime import datetime, timedelta
 
-    import psycopg
     from sqlalchemy.orm import Session
 
 
@@ -98,20 +97,16 @@ def open_questions(session: Session, *, since: datetime) -> list[Question]:
 
 # It waits for who is just looking at a row: else the event came too late for that look, and nobody would look again
 # for a long time. In the order of the ids, as everyone locks rows.
-_HURRY = """
+HURRY = """
 WITH waiting AS (
   SELECT id FROM appointments
-  WHERE submission = 'unconfirmed' AND btrim(mrn) = ANY(%(mrns)s) AND status <> 'created'
-    AND cobalt_appointment_id IS NULL AND due_at > %(now)s
+  WHERE submission = 'unconfirmed' AND btrim(mrn) = ANY({mrns}) AND status <> 'created'
+    AND cobalt_appointment_id IS NULL AND due_at > {now}
   ORDER BY id FOR NO KEY UPDATE
 )
-UPDATE appointments a SET due_at = %(now)s FROM waiting WHERE a.id = waiting.id
+UPDATE appointments a SET due_at = {now} FROM waiting WHERE a.id = waiting.id
 """
-
-
-def hurry(connection: psycopg.Connection[Any], mrns: Collection[str | None], *, now: datetime) -> None:
-    """Have unconfirmed submissions for these patients looked at at once: an event came that may be theirs."""
-    connection.execute(_HURRY, {"mrns": list(mrns), "now": now})
+"""Has unconfirmed submissions for these patients looked at at once: an event came that may be theirs."""
 
 
 def find_rivals(session: Session, question: Question) -> Sequence[Appointment]:

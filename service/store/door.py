@@ -1,58 +1,91 @@
 """The statements of the one door: what a batch of events reads under its locks, and what it writes.
 
-Few, because each costs the driver and PostgreSQL more than the rows in it: one to lock, one to read, one to write.
-A batch travels as JSON documents, which PostgreSQL takes apart faster than a driver can write arrays.
+Few, because each costs PostgreSQL and us more than the rows in it: one to lock, one to read, one to write. A batch
+travels as JSON documents.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from psycopg.rows import namedtuple_row
-
-from service.db import document, pipelined
+from service.pipeline import COMMIT, Statement, document, exchange
 from service.states import Disposition
 from service.store.appointments import LOCK, SETTLE, Locked, read_locked, settled_rows
-from service.store.asking import hurry
+from service.store.asking import HURRY
 from service.store.events import LOCK_IDS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
-    import psycopg
+    from psycopg.abc import PQGen
+    from psycopg.pq.abc import PGconn
 
+    from service.pipeline import Asked
     from service.store.events import Arrival
 
-_READ = f"""
-WITH held AS ({LOCK})
-SELECT held.*, ARRAY(
-  SELECT id FROM events WHERE id = ANY(ARRAY(SELECT json_array_elements_text(%(event_ids)s)))
-) AS known_event_ids
-FROM (VALUES (1)) AS once LEFT JOIN held ON true
-"""  # noqa: S608 (constants)
 
-_WRITE = f"""
+def _statement(name: str, text: str) -> Statement:
+    return Statement(f"door_{name}".encode(), text.encode())
+
+
+_HOLD = _statement("hold", LOCK_IDS.format(ids="json_array_elements_text($1::json)"))
+
+_READ = _statement(
+    "read",
+    f"""
+WITH held AS ({LOCK.format(cobalt_ids="ARRAY(SELECT json_array_elements_text($1::json))")})
+SELECT json_build_object(
+  'known', (SELECT coalesce(json_agg(id), '[]') FROM events
+            WHERE id = ANY(ARRAY(SELECT json_array_elements_text($2::json)))),
+  'rows', (SELECT coalesce(json_agg(held), '[]') FROM held))
+""",  # noqa: S608 (constants)
+)
+
+_DELIVERED = """
+INSERT INTO deliveries (event_id, received_at, source, disposition, request_id)
+SELECT event_id, received_at, source, disposition, request_id
+FROM json_to_recordset($1::json) AS new(
+  event_id text, received_at timestamptz, source text, disposition text, request_id text)
+"""
+_DELIVER = _statement("deliver", _DELIVERED)
+
+_WRITE = _statement(
+    "write",
+    f"""
 WITH recorded AS (
   INSERT INTO events (id, type, disposition, appointment_id, account_reference, cobalt_appointment_id, mrn,
                       occurred_at, received_at, source, payload, raw)
   SELECT id, type, disposition, appointment_id, account_reference, cobalt_appointment_id, mrn, occurred_at,
          received_at, source, payload, raw
-  FROM json_to_recordset(%(events)s) AS new(
+  FROM json_to_recordset($2::json) AS new(
     id text, type text, disposition text, appointment_id text, account_reference text, cobalt_appointment_id text,
     mrn text, occurred_at timestamptz, received_at timestamptz, source text, payload jsonb, raw bytea)
 ), displaced AS (
-  UPDATE events SET disposition = 'superseded' WHERE id = ANY(ARRAY(SELECT json_array_elements_text(%(displaced)s)))
-), settled AS ({SETTLE})
-"""  # noqa: S608 (constants)
+  UPDATE events SET disposition = 'superseded' WHERE id = ANY(ARRAY(SELECT json_array_elements_text($3::json)))
+), settled AS ({SETTLE.format(rows="$4::json", now="$5::timestamptz")})
+{_DELIVERED}
+""",  # noqa: S608 (constants)
+)
 
-_DELIVER = """
-INSERT INTO deliveries (event_id, received_at, source, disposition, request_id)
-SELECT event_id, received_at, source, disposition, request_id
-FROM json_to_recordset(%(deliveries)s) AS new(
-  event_id text, received_at timestamptz, source text, disposition text, request_id text)
-"""
+_HURRY = _statement(
+    "hurry", HURRY.format(mrns="ARRAY(SELECT json_array_elements_text($1::json))", now="$2::timestamptz")
+)
+
+
+@dataclass(slots=True)
+class Link:
+    """A connection as the door uses it.
+
+    Args:
+        pgconn: libpq's.
+        prepared: Names of the statements that it knows, where they are ours to keep.
+    """
+
+    pgconn: PGconn
+    prepared: set[bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,70 +101,69 @@ class Found:
     rows: dict[str, Locked]
 
 
-def read(
-    connection: psycopg.Connection[Any],
-    *,
-    held: Collection[str],
-    event_ids: Collection[str],
-    cobalt_ids: Collection[str],
-) -> Found:
+def read(link: Link, *, held: Collection[str], event_ids: Collection[str], cobalt_ids: Collection[str]) -> PQGen[Found]:
     """Take a batch's locks, and read what it needs to know.
 
     Args:
-        connection: In whose transaction.
+        link: In whose transaction.
         held: Ids to hold first, so that what races for them is seen.
         event_ids: Events that may be known.
         cobalt_ids: Appointments to lock.
     """
-    holding, naming, asking = document(list(held)), document(list(cobalt_ids)), document(list(event_ids))
-    with pipelined(connection, holding, naming, asking):
-        connection.execute(LOCK_IDS, {"held": holding})
-        # A statement of its own: it has to see what was committed while the first one waited.
-        found = connection.cursor(row_factory=namedtuple_row).execute(
-            _READ, {"cobalt_ids": naming, "event_ids": asking}
-        )
-    rows: list[Any] = found.fetchall()
-    return Found(rows[0].known_event_ids, read_locked(row for row in rows if row.id is not None))
+    _, found = yield from exchange(
+        link.pgconn,
+        link.prepared,
+        [
+            (_HOLD, [document(list(held))]),
+            # A statement of its own: it has to see what was committed while the first one waited.
+            (_READ, [document(list(cobalt_ids)), document(list(event_ids))]),
+        ],
+    )
+    # Not by orjson, which would make a float of an integer of more than 64 bits.
+    read = json.loads(found.get_value(0, 0) or b"{}")
+    return Found(read["known"], read_locked(read["rows"]))
 
 
 def write(
-    connection: psycopg.Connection[Any],
+    link: Link,
     *,
     recorded: Sequence[Arrival],
     dispositions: Mapping[str, Disposition],
     rows: Mapping[str, Locked],
     displaced: Sequence[str],
-    answers: Iterable[tuple[Arrival, Disposition]],
+    answers: Sequence[tuple[Arrival, Disposition]],
     now: datetime,
     commit: bool,
-) -> None:
+) -> PQGen[None]:
     """Write what became of a batch; raises a UniqueViolation when one of the new events became known meanwhile.
 
     Args:
-        connection: In whose transaction.
+        link: In whose transaction.
         recorded: The new events.
         dispositions: What became of each of them.
         rows: The appointments, as the rule left them.
         displaced: Earlier events that no longer decide anything.
         answers: What each delivery is answered.
         now: On our clock.
-        commit: Whether to commit too, on the way that the last statement takes anyway.
+        commit: Whether to commit too, on the way that the statements take anyway.
     """
-    parameters = {"deliveries": document([_delivery(arrival, disposition) for arrival, disposition in answers])}
+    deliveries = document([_delivery(arrival, disposition) for arrival, disposition in answers])
+    at = now.isoformat().encode()
+    asked: list[Asked] = [(_DELIVER, [deliveries])]
     if recorded:
-        parameters |= {
-            "events": document([_event(arrival, dispositions, rows) for arrival in recorded]),
-            "displaced": document(displaced),
-            "rows": document(settled_rows(rows.values())),
-        }
+        written = (
+            document([_event(arrival, dispositions, rows) for arrival in recorded]),
+            document(displaced),
+            document(settled_rows(rows.values())),
+        )
+        asked = [(_WRITE, [deliveries, *written, at])]
     # An event that nobody knows may be what an unconfirmed submission waits for.
     mrns = {one.event.mrn for one in recorded if dispositions[one.event.id] is Disposition.UNMATCHED} - {None}
-    with pipelined(connection, *parameters.values()):
-        connection.execute(_WRITE + _DELIVER if recorded else _DELIVER, {**parameters, "now": now})
-        if mrns:
-            hurry(connection, mrns, now=now)
-        if commit:
-            connection.commit()
+    if mrns:
+        asked.append((_HURRY, [document(list(mrns)), at]))
+    if commit:
+        asked.append((COMMIT, []))
+    yield from exchange(link.pgconn, link.prepared, asked)
 
 
 def _event(arrival: Arrival, dispositions: Mapping[str, Disposition], rows: Mapping[str, Locked]) -> dict[str, object]:

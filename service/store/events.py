@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, select, text, update
 
-from service.db import document, driver
+from service.db import driver
 from service.models import Event as EventRow
 from service.store.quarantine import Unread
 
@@ -59,14 +59,15 @@ class Arrival:
 # an event and the reply to the create call, which race, the second always sees what the first wrote.
 LOCK_IDS = """
 SELECT pg_advisory_xact_lock(key)
-FROM (SELECT DISTINCT hashtextextended(id, 0) AS key FROM json_array_elements_text(%(held)s) AS id ORDER BY key) AS keys
+FROM (SELECT DISTINCT hashtextextended(id, 0) AS key FROM {ids} AS id ORDER BY key) AS keys
 """
+_LOCK_IDS = text(LOCK_IDS.format(ids="unnest(CAST(:ids AS text[]))"))
 
 
 def lock_ids(session: Session, ids: Collection[str]) -> None:
     """Hold ids of Cobalt's, in a fixed order, until the transaction ends."""
     if ids:
-        driver(session).execute(LOCK_IDS, {"held": document(list(ids))})
+        session.execute(_LOCK_IDS, {"ids": list(ids)})
 
 
 def find_waiting(session: Session, cobalt_id: str) -> Sequence[EventRow]:

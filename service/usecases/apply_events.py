@@ -1,17 +1,19 @@
-"""The one door: every event goes through ``apply``, however it came."""
+"""The one door: every event goes through ``applying``, however it came."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from psycopg.errors import UniqueViolation
 from sqlalchemy.exc import IntegrityError
 
-from service.db import driver, lone_connection, transaction
+from service.db import driver, transaction
+from service.pipeline import ROLLBACK, exchange
 from service.states import Disposition, Status
 from service.store import door, quarantine
+from service.store.door import Link
 from service.store.quarantine import Unread
 from service.usecases.match_waiting import match_waiting
 from service.usecases.settling import settle
@@ -19,7 +21,7 @@ from service.usecases.settling import settle
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import psycopg
+    from psycopg.abc import PQGen
     from sqlalchemy import Engine
     from sqlalchemy.orm import Session
 
@@ -36,10 +38,12 @@ def apply(engine: Engine, arrivals: Sequence[Arrival]) -> list[Disposition]:
         DatabaseUnavailableError: PostgreSQL is away; nothing was kept.
     """
     try:
-        return _apply(engine, arrivals)
+        with transaction(engine) as session:
+            return apply_within(session, arrivals, now=datetime.now(UTC))
     except (IntegrityError, UniqueViolation):
         # The same event came through another process meanwhile, about another appointment: it is known now.
-        return _apply(engine, arrivals)
+        with transaction(engine) as session:
+            return apply_within(session, arrivals, now=datetime.now(UTC))
 
 
 def apply_within(session: Session, arrivals: Sequence[Arrival], *, now: datetime) -> list[Disposition]:
@@ -51,22 +55,30 @@ def apply_within(session: Session, arrivals: Sequence[Arrival], *, now: datetime
     return [Disposition.QUARANTINED if isinstance(arrival.said, Unread) else next(answers) for arrival in arrivals]
 
 
-def _apply(engine: Engine, arrivals: Sequence[Arrival]) -> list[Disposition]:
-    now = datetime.now(UTC)
-    if not any(isinstance(arrival.said, Unread) for arrival in arrivals):
-        with lone_connection(engine) as connection:
-            decided = _decide(connection, arrivals, now)
-            if not decided.opened:
-                _write(connection, decided, now, commit=True)
-                return decided.answers
-    # The rare ways: they have more to say to the database, and say it through a session.
-    with transaction(engine) as session:
-        return apply_within(session, arrivals, now=now)
+def applying(link: Link, arrivals: Sequence[Arrival], now: datetime) -> PQGen[list[Disposition] | None]:
+    """Do what ``apply`` does over a bare connection, in a transaction of its own; a thread or an event loop runs it.
+
+    Args:
+        link: Idle.
+        arrivals: Events that could be read.
+        now: On our clock.
+
+    Returns:
+        What became of each; None when this is one of the rare batches that need ``apply``, and nothing was done.
+    """
+    decided = yield from _decide(link, arrivals, now)
+    if decided.opened:
+        yield from exchange(link.pgconn, link.prepared, [(ROLLBACK, [])])
+        return None
+    yield from _write(link, decided, now, commit=True)
+    return decided.answers
 
 
 def _apply_readable(session: Session, arrivals: Sequence[Arrival], now: datetime) -> list[Disposition]:
-    decided = _decide(driver(session), arrivals, now)
-    _write(driver(session), decided, now, commit=False)
+    connection = driver(session)
+    link = Link(connection.pgconn)
+    decided = connection.wait(_decide(link, arrivals, now))
+    connection.wait(_write(link, decided, now, commit=False))
     for cobalt_id in decided.opened:
         match_waiting(session, cobalt_id, now=now)
     return decided.answers
@@ -105,7 +117,7 @@ class _Decided:
         ]
 
 
-def _decide(connection: psycopg.Connection[Any], arrivals: Sequence[Arrival], now: datetime) -> _Decided:
+def _decide(link: Link, arrivals: Sequence[Arrival], now: datetime) -> PQGen[_Decided]:
     """Lock, then decide; nothing is written yet."""
     new = {arrival.event.id: arrival for arrival in reversed(arrivals)}
     settling = {
@@ -116,7 +128,7 @@ def _decide(connection: psycopg.Connection[Any], arrivals: Sequence[Arrival], no
     # What settles nothing has its own id locked: two batches that bring the same in different orders would
     # otherwise wait for each other when they record it.
     held = settling | {arrival.event.id for arrival in new.values() if not arrival.event.kind}
-    found = door.read(connection, held=held, event_ids=new.keys(), cobalt_ids=settling)
+    found = yield from door.read(link, held=held, event_ids=new.keys(), cobalt_ids=settling)
     for event_id in found.known:
         del new[event_id]
     recorded = list(new.values())
@@ -125,14 +137,14 @@ def _decide(connection: psycopg.Connection[Any], arrivals: Sequence[Arrival], no
     return _Decided(arrivals, answers, recorded, dispositions, found.rows, displaced)
 
 
-def _write(connection: psycopg.Connection[Any], decided: _Decided, now: datetime, *, commit: bool) -> None:
-    door.write(
-        connection,
+def _write(link: Link, decided: _Decided, now: datetime, *, commit: bool) -> PQGen[None]:
+    yield from door.write(
+        link,
         recorded=decided.recorded,
         dispositions=decided.dispositions,
         rows=decided.rows,
         displaced=decided.displaced,
-        answers=zip(decided.arrivals, decided.answers, strict=True),
+        answers=list(zip(decided.arrivals, decided.answers, strict=True)),
         now=now,
         commit=commit,
     )

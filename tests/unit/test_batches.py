@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from service.batches import Batches
+from service.batches import Batches, in_a_thread
 from service.errors import BatchesFullError, DatabaseUnavailableError, TooSlowError
 from tests.asgi_client import start, wait_for
 from tests.records import until
@@ -47,7 +47,7 @@ def writer() -> Iterator[Writer]:
 
 
 def batches_of(writer: Writer, most: int = 100, queue_length: int = 100) -> Batches[int, int]:
-    return Batches(writer, most=most, queue_length=queue_length, name="test")
+    return Batches(in_a_thread(writer, name="test"), most=most, queue_length=queue_length, name="test")
 
 
 def test_a_lone_item_does_not_wait_for_company(writer: Writer) -> None:
@@ -158,7 +158,9 @@ def test_it_goes_on_after_everyone_has_left(writer: Writer) -> None:
 
 
 def test_a_writer_that_answers_too_little_breaks_only_what_it_was_given() -> None:
-    batches: Batches[int, int] = Batches(lambda items: [*items][1:], most=10, queue_length=10, name="test")
+    batches: Batches[int, int] = Batches(
+        in_a_thread(lambda items: [*items][1:], name="test"), most=10, queue_length=10, name="test"
+    )
 
     for number in range(2):
         with pytest.raises(ValueError, match="shorter"):

@@ -19,8 +19,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from service import app as app_module
-from service import cobalt, db, log
+from service import cobalt, log
+from service.app import create_app
 from service.db import transaction
 from service.events import read_event
 from service.models import Base
@@ -89,23 +89,22 @@ def environment_for(database_url: str, spool: Path) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def shared_app(shared_environment: dict[str, str]) -> Iterator[Flask]:
     """Making an application and its connections takes longer than most tests."""
-    with pytest.MonkeyPatch.context() as patch, closing_engines(patch):
-        yield app_module.create_app(settings_from(**shared_environment))
+    with closing_apps() as make_app:
+        yield make_app(settings_from(**shared_environment))
 
 
 @contextmanager
-def closing_engines(patch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Close the connections of every application made inside."""
-    engines: list[Engine] = []
+def closing_apps() -> Iterator[Callable[[Settings], Flask]]:
+    """Make applications, and close their connections afterwards."""
+    apps: list[Flask] = []
 
-    def make_engine(*args: Any, **kwargs: Any) -> Engine:
-        engines.append(db.make_engine(*args, **kwargs))
-        return engines[-1]
+    def make_app(settings: Settings) -> Flask:
+        apps.append(create_app(settings))
+        return apps[-1]
 
-    patch.setattr(app_module, "make_engine", make_engine)
-    yield
-    for engine in engines:
-        engine.dispose()
+    yield make_app
+    for app in apps:
+        app.extensions["close"]()
 
 
 @pytest.fixture
@@ -159,11 +158,11 @@ def app(shared_app: Flask, settings: Settings, logged: io.StringIO) -> Flask:
 
 
 @pytest.fixture
-def make_app(logged: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Settings], Flask]]:
+def make_app(logged: io.StringIO) -> Iterator[Callable[[Settings], Flask]]:
     """Makes applications with settings of their own."""
     assert logged
-    with closing_engines(monkeypatch):
-        yield app_module.create_app
+    with closing_apps() as make_app:
+        yield make_app
 
 
 @pytest.fixture

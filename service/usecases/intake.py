@@ -1,0 +1,95 @@
+"""The door for webhooks: on the event loop, over one connection of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg.errors import UniqueViolation
+from psycopg.waiting import wait_async
+
+from service.db import connect_arguments, longest_exchange, our_errors
+from service.errors import DatabaseUnavailableError
+from service.store.door import Link
+from service.store.quarantine import Unread
+from service.usecases.apply_events import apply, applying
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
+
+    from sqlalchemy import Engine
+
+    from service.config import Settings
+    from service.states import Disposition
+    from service.store.events import Arrival
+
+
+def door_timeouts(settings: Settings) -> dict[str, timedelta]:
+    """Say how long the door may wait for PostgreSQL."""
+    return {
+        "statement_timeout": settings.webhook_budget,
+        # Locks are held for milliseconds; a batch with a stuck row goes to the spool.
+        "lock_timeout": settings.webhook_budget / 8,
+    }
+
+
+class Intake:
+    """Applies batches of webhooks, one after the other.
+
+    In a thread, the batches and the requests of the event loop would take the interpreter's lock from each other
+    a dozen times a request, which costs more than the batches do.
+
+    Args:
+        engine: For the rare batches that need more than the door's statements.
+        settings: For the database and its time-outs.
+    """
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self._engine = engine
+        timeouts = door_timeouts(settings)
+        self._arguments = connect_arguments(settings.database_url, **timeouts)
+        self._longest = longest_exchange(timeouts["statement_timeout"]).total_seconds()
+        self._connection: psycopg.AsyncConnection[Any] | None = None
+        self._prepared: set[bytes] = set()
+
+    async def apply(self, arrivals: Sequence[Arrival]) -> list[Disposition]:
+        """Do what ``service.usecases.apply_events.apply`` does.
+
+        Raises:
+            DatabaseUnavailableError: PostgreSQL is away; nothing was kept.
+        """
+        answers = None
+        if not any(isinstance(arrival.said, Unread) for arrival in arrivals):
+            with our_errors():
+                try:
+                    answers = await self._apply(arrivals)
+                except UniqueViolation:
+                    # The same event came through another process meanwhile, about another appointment.
+                    answers = await self._apply(arrivals)
+        if answers is None:
+            return await asyncio.to_thread(apply, self._engine, arrivals)
+        return answers
+
+    def close(self) -> None:
+        """Let go of the connection, in whatever state; the next batch makes another."""
+        if self._connection is not None:
+            self._connection.pgconn.finish()
+            self._connection = None
+
+    async def _apply(self, arrivals: Sequence[Arrival]) -> list[Disposition] | None:
+        try:
+            async with asyncio.timeout(self._longest):
+                if self._connection is None:
+                    self._connection = await psycopg.AsyncConnection.connect(**self._arguments)
+                    self._prepared = set()
+                pgconn = self._connection.pgconn
+                link = Link(pgconn, self._prepared)
+                return await wait_async(applying(link, arrivals, datetime.now(UTC)), pgconn.socket)
+        except BaseException as error:
+            self.close()  # which rolls back, whether or not PostgreSQL still answers
+            if isinstance(error, TimeoutError):
+                raise DatabaseUnavailableError("PostgreSQL did not answer in time") from error
+            raise
