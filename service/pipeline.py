@@ -1,8 +1,8 @@
 """Statements that travel to PostgreSQL together and are prepared once a connection, for the one door.
 
 As a generator, like all that psycopg does with a socket: a thread runs it with ``Connection.wait``, an event loop
-with ``psycopg.waiting.wait_async``. psycopg's own pipeline costs the door twice as much, in cursors that hold
-nothing, and stops for ever at a document that is larger than the socket's buffer.
+with ``LoopWait``. psycopg's own pipeline costs the door twice as much, in cursors that hold nothing, and stops for ever
+at a document that is larger than the socket's buffer.
 """
 
 from __future__ import annotations

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg.errors import UniqueViolation
-from psycopg.waiting import wait_async
 
 from service.db import connect_arguments, longest_exchange, our_errors
 from service.errors import DatabaseUnavailableError
+from service.loop_wait import LoopWait
 from service.store.door import Link
 from service.store.quarantine import Unread
 from service.usecases.apply_events import apply, applying
@@ -53,6 +53,7 @@ class Intake:
         self._arguments = connect_arguments(settings.database_url, **timeouts)
         self._longest = longest_exchange(timeouts["statement_timeout"]).total_seconds()
         self._connection: psycopg.AsyncConnection[Any] | None = None
+        self._wait: LoopWait | None = None
         self._prepared: set[bytes] = set()
 
     async def apply(self, arrivals: Sequence[Arrival]) -> list[Disposition]:
@@ -75,6 +76,9 @@ class Intake:
 
     def close(self) -> None:
         """Let go of the connection, in whatever state; the next batch makes another."""
+        if self._wait is not None:
+            self._wait.close()
+            self._wait = None
         if self._connection is not None:
             self._connection.pgconn.finish()
             self._connection = None
@@ -82,12 +86,12 @@ class Intake:
     async def _apply(self, arrivals: Sequence[Arrival]) -> list[Disposition] | None:
         try:
             async with asyncio.timeout(self._longest):
-                if self._connection is None:
+                if self._connection is None or self._wait is None:
                     self._connection = await psycopg.AsyncConnection.connect(**self._arguments)
+                    self._wait = LoopWait(self._connection.pgconn.socket, self.close)
                     self._prepared = set()
-                pgconn = self._connection.pgconn
-                link = Link(pgconn, self._prepared)
-                return await wait_async(applying(link, arrivals, datetime.now(UTC)), pgconn.socket)
+                link = Link(self._connection.pgconn, self._prepared)
+                return await self._wait.run(applying(link, arrivals, datetime.now(UTC)))
         except BaseException as error:
             self.close()  # which rolls back, whether or not PostgreSQL still answers
             if isinstance(error, TimeoutError):

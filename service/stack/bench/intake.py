@@ -98,4 +98,6 @@ class Intake:
         after = read_meters(self._place.processes, self._place.database_url)
         found = self._records.check_events(mark, load.answers, dispositions, settle=settle)
         self.problems += [f"{name}: {problem}" for problem in found]
-        return figure_of(name, load, costs_between(before, after, load.answered))
+        costs = costs_between(before, after, load.answered)
+        costs["events a commit"] = load.answered / max(1, self._records.batches(mark))
+        return figure_of(name, load, costs)

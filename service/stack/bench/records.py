@@ -17,6 +17,7 @@ SELECT count(*) FROM pg_stat_activity
 WHERE application_name = 'cobalt-appointments' AND datname = current_database() AND state <> 'idle'
 """
 _RECORDED = "SELECT event_id, count(*) FROM deliveries WHERE id > %s GROUP BY event_id"
+_BATCHES = "SELECT count(DISTINCT xmin::text) FROM deliveries WHERE id > %s"
 _STORED = "SELECT count(*) FROM events WHERE id = ANY(%s)"
 _APPLIED_ONCE = """
 SELECT count(*) FROM (
@@ -45,6 +46,10 @@ class Records:
     def mark(self) -> int:
         """The last delivery so far."""
         return self._number(_MARK)
+
+    def batches(self, mark: int) -> int:
+        """How many transactions the deliveries since the mark came in."""
+        return self._number(_BATCHES, mark)
 
     def asked_for(self) -> int:
         """How many appointments were asked for over the API so far."""

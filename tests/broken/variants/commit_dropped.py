@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from service.pipeline import ROLLBACK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from types import ModuleType
 
-    import psycopg
-    from sqlalchemy import Engine
+
+def drop_commit(door: ModuleType) -> None:
+    assert door.COMMIT
+    vars(door)["COMMIT"] = ROLLBACK
 
 
-def drop_commit(apply_events: ModuleType) -> None:
-    lone_connection = apply_events.lone_connection
-
-    @contextmanager
-    def rolled_back(engine: Engine) -> Iterator[psycopg.Connection[Any]]:
-        with lone_connection(engine) as connection:
-            connection.commit = connection.rollback
-            try:
-                yield connection
-            finally:
-                del connection.commit
-
-    apply_events.lone_connection = rolled_back  # type: ignore[attr-defined]
-
-
-BREAKS = {"service.usecases.apply_events": drop_commit}
+BREAKS = {"service.store.door": drop_commit}

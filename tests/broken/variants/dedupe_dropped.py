@@ -6,19 +6,22 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import ModuleType
 
 
 def drop_dedupe(door: ModuleType) -> None:
     read = door.read
 
-    def read_nothing_known(*args: Any, **kwargs: Any) -> object:
-        return replace(read(*args, **kwargs), known=())
+    def read_nothing_known(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        found = yield from read(*args, **kwargs)
+        return replace(found, known=())
 
     door.read = read_nothing_known  # type: ignore[attr-defined]
     recording = vars(door)["_WRITE"]
-    assert "), displaced AS" in recording
-    vars(door)["_WRITE"] = recording.replace("), displaced AS", "ON CONFLICT DO NOTHING), displaced AS")
+    assert b"), displaced AS" in recording.text
+    text = recording.text.replace(b"), displaced AS", b"ON CONFLICT DO NOTHING), displaced AS")
+    vars(door)["_WRITE"] = replace(recording, text=text)
 
 
 BREAKS = {"service.store.door": drop_dedupe}
