@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from service.pipeline import ROLLBACK
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import ModuleType
 
+    from sqlalchemy import Engine
+    from sqlalchemy.orm import Session
 
-def drop_commit(door: ModuleType) -> None:
+
+def drop_commit_on_the_loop(door: ModuleType) -> None:
     assert door.COMMIT
     vars(door)["COMMIT"] = ROLLBACK
 
 
-BREAKS = {"service.store.door": drop_commit}
+def drop_commit_in_threads(apply_events: ModuleType) -> None:
+    transaction = apply_events.transaction
+
+    @contextmanager
+    def rolled_back(engine: Engine) -> Iterator[Session]:
+        with transaction(engine) as session:
+            yield session
+            session.rollback()
+
+    apply_events.transaction = rolled_back  # type: ignore[attr-defined]
+
+
+BREAKS = {"service.store.door": drop_commit_on_the_loop, "service.usecases.apply_events": drop_commit_in_threads}

@@ -6,14 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from types import ModuleType
 
 
 def drop_dedupe(door: ModuleType) -> None:
     read = door.read
 
-    def read_nothing_known(*args: Any, **kwargs: Any) -> Iterator[Any]:
+    def read_nothing_known(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         found = yield from read(*args, **kwargs)
         return replace(found, known=())
 
