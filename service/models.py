@@ -122,17 +122,29 @@ class Appointment(Base):
         ),
         # What is still to be done is always few: a small index, however many rows are settled.
         Index("ix_appointments_due", "due_at", postgresql_where=text("status = 'processing'")),
-        Index("ix_appointments_sending", "lease_until", postgresql_where=text("submission = 'sending'")),
         Index("ix_appointments_unconfirmed", "due_at", postgresql_where=text("submission = 'unconfirmed'")),
-        Index("ix_appointments_created_at_id", "created_at", "id"),
-        Index("ix_appointments_updated_at_id", "updated_at", "id"),
-        Index("ix_appointments_status_created_at_id", "status", "created_at", "id"),
-        Index(
-            "ix_appointments_failure_category_created_at_id",
-            "failure_category",
-            "created_at",
-            "id",
-            postgresql_where=text("failure_category IS NOT NULL"),
+        # The lists: docs/decisions says why these. Each filter has both sorts; what trails the time is checked in the
+        # index, so that rows which do not match are not fetched; ties of a time are few, and sorted by id in memory.
+        Index("ix_appointments_created_at", "created_at", "status", "starts_at"),
+        Index("ix_appointments_updated_at", "updated_at", "status", "starts_at", "created_at"),
+        Index("ix_appointments_account_created_at", "account", "created_at", "status"),
+        Index("ix_appointments_account_updated_at", "account", "updated_at", "status"),
+        Index("ix_appointments_provider_created_at", "provider", "created_at", "starts_at"),
+        Index("ix_appointments_provider_updated_at", "provider", "updated_at", "starts_at"),
+        Index("ix_appointments_type_created_at", "type", "created_at"),
+        Index("ix_appointments_type_updated_at", "type", "updated_at"),
+        Index("ix_appointments_mrn", "mrn"),
+        Index("ix_appointments_starts_at", "starts_at", postgresql_where=text("starts_at IS NOT NULL")),
+        *(
+            Index(f"ix_appointments_{name}", *columns, postgresql_where=text(where))
+            for name, columns, where in (
+                ("processing_created_at", ("created_at", "requested_at"), "status = 'processing'"),
+                ("failed_created_at", ("created_at",), "status = 'failed'"),
+                ("failure_category_created_at", ("failure_category", "created_at"), "failure_category IS NOT NULL"),
+                ("failure_category_updated_at", ("failure_category", "updated_at"), "failure_category IS NOT NULL"),
+                ("submission_created_at", ("submission", "created_at"), "submission <> 'accepted'"),
+                ("submission_updated_at", ("submission", "updated_at"), "submission <> 'accepted'"),
+            )
         ),
         Index(
             "ix_appointments_discrepancies",
@@ -140,8 +152,6 @@ class Appointment(Base):
             postgresql_using="gin",
             postgresql_where=text("discrepancies <> '{}'"),
         ),
-        Index("ix_appointments_account_created_at_id", "account", "created_at", "id"),
-        Index("ix_appointments_mrn_created_at_id", "mrn", "created_at", "id"),
     )
 
 
