@@ -37,6 +37,16 @@ class InvalidFieldsError(AppointmentsError):
         self.errors = errors
 
 
+class InvalidCursorError(AppointmentsError):
+    """A cursor was altered, cut short or made up, or it belongs to a list with other filters or another order."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This cursor is not one of this list's: use `next_cursor` unaltered, with the same filters and sort."
+        )
+        self.errors = {"/query/cursor": "Is not a cursor of this list."}
+
+
 class BatchesFullError(AppointmentsError):
     """More waits to be written than may; the sender should come back in a second."""
 

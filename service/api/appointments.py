@@ -9,18 +9,18 @@ from flask import url_for
 from flask.views import MethodView
 
 from service.api import representation
+from service.api.answers import json_answer
+from service.api.appointment_list import answer_list
 from service.api.arguments import Blueprint
 from service.api.auth import caller, requires, sees_phi
-from service.api.context import engine, settings
-from service.api.cursors import BadCursorError, decode, encode
+from service.api.context import engine, overdue_before, settings
 from service.api.idempotency import answer_once
-from service.api.problems import problem
+from service.api.list_query import ListQuery
 from service.api.schemas import (
     AppointmentIn,
     AppointmentListOut,
     AppointmentOut,
     CorrectionIn,
-    ListQuery,
     TimelineOut,
     check_fields,
 )
@@ -32,9 +32,10 @@ from service.usecases.idempotency import Answer
 from service.usecases.request_appointment import AppointmentRequest, request_appointment
 
 if TYPE_CHECKING:
-    from flask.typing import ResponseReturnValue
+    from flask import Response
 
     from service.models import Appointment
+    from service.store.appointment_views import AppointmentRow
 
 blueprint = Blueprint("appointments", __name__, url_prefix="/v1/appointments", description="Requests and outcomes")
 
@@ -59,24 +60,12 @@ class AppointmentList(MethodView):
     @requires("read")
     @blueprint.arguments(ListQuery, location="query")
     @blueprint.response(HTTPStatus.OK, AppointmentListOut)
-    def get(self, query: dict[str, Any]) -> Any:  # noqa: ANN401
-        """List appointments, newest first unless told otherwise."""
-        filters = {name: query[name] for name in appointment_views.FILTERS if name in query}
-        listing = filters | {"sort": query["sort"]}
-        try:
-            after = decode(query["cursor"], listing) if "cursor" in query else None
-        except BadCursorError:
-            return _bad_cursor()
-        with transaction(engine()) as session:
-            page = appointment_views.list_appointments(
-                session, filters=filters, sort=query["sort"], after=after, limit=query["limit"]
-            )
-        shown = [_shown(row) for row in page.rows]
-        if page.last is None:
-            return {"data": shown, "next_cursor": None}
-        next_cursor = encode(page.last, listing)
-        following = url_for("appointments.AppointmentList", **listing, limit=query["limit"], cursor=next_cursor)
-        return {"data": shown, "next_cursor": next_cursor}, HTTPStatus.OK, {"Link": f'<{following}>; rel="next"'}
+    def get(self, query: dict[str, Any]) -> Response:
+        """List appointments, newest first unless told otherwise.
+
+        It comes a page at a time, and `next_cursor` and the header `Link` lead to the next one.
+        """
+        return answer_list(query)
 
 
 @blueprint.route("/<appointment_id>")
@@ -85,10 +74,11 @@ class OneAppointment(MethodView):
 
     @requires("read")
     @blueprint.response(HTTPStatus.OK, AppointmentOut)
-    def get(self, appointment_id: str) -> Any:  # noqa: ANN401
+    def get(self, appointment_id: str) -> Response:
         """Read one appointment."""
         with transaction(engine()) as session:
-            return _shown(appointment_views.get_appointment(session, appointment_id))
+            row = appointment_views.get_appointment(session, appointment_id)
+        return json_answer(_shown(row))
 
     @requires("write")
     @blueprint.arguments(CorrectionIn(partial=True))
@@ -137,13 +127,5 @@ def _taken(row: Appointment) -> Answer:
     return Answer(HTTPStatus.ACCEPTED, _shown(row), {"Location": location})
 
 
-def _shown(row: Appointment) -> dict[str, Any]:
-    return representation.appointment(row, unmasked=sees_phi(), overdue_after=settings().overdue_after)
-
-
-def _bad_cursor() -> ResponseReturnValue:
-    return problem(
-        HTTPStatus.BAD_REQUEST,
-        "This cursor is not one of this list's: use `next_cursor` unaltered, with the same filters and sort.",
-        {"/query/cursor": "Is not a cursor of this list."},
-    )
+def _shown(row: Appointment | AppointmentRow) -> dict[str, Any]:
+    return representation.appointment(row, unmasked=sees_phi(), overdue_before=overdue_before())

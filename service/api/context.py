@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from flask import current_app
@@ -22,3 +23,8 @@ def settings() -> Settings:
     """Get the settings."""
     found: Settings = current_app.extensions["settings"]
     return found
+
+
+def overdue_before() -> datetime:
+    """Say when those were asked for that have become overdue just now."""
+    return datetime.now(UTC) - settings().overdue_after

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from flask import request
 
+from service.api.answers import json_answer
 from service.api.auth import caller
 from service.api.context import engine, settings
 from service.errors import InvalidHeaderError
@@ -15,7 +16,7 @@ from service.usecases.idempotency import Once, do_once
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from flask.typing import ResponseReturnValue
+    from flask import Response
     from sqlalchemy.orm import Session
 
     from service.usecases.idempotency import Answer
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _GOOD = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 
 
-def answer_once(work: Callable[[Session], Answer]) -> ResponseReturnValue:
+def answer_once(work: Callable[[Session], Answer]) -> Response:
     """Do the work of a write once for each Idempotency-Key, and answer it.
 
     Args:
@@ -31,7 +32,7 @@ def answer_once(work: Callable[[Session], Answer]) -> ResponseReturnValue:
     """
     answer = do_once(engine(), _once(), work)
     headers = answer.headers | ({"Idempotent-Replayed": "true"} if answer.replayed else {})
-    return answer.body, answer.http_status, headers
+    return json_answer(answer.body, answer.http_status, headers)
 
 
 def _once() -> Once | None:

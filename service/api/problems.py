@@ -13,6 +13,7 @@ from service.errors import (
     AppointmentsError,
     ConflictError,
     DatabaseUnavailableError,
+    InvalidCursorError,
     InvalidFieldsError,
     InvalidHeaderError,
     KeyInUseError,
@@ -34,6 +35,7 @@ _STATUS = {
     KeyInUseError: HTTPStatus.CONFLICT,
     KeyReusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
     InvalidHeaderError: HTTPStatus.BAD_REQUEST,
+    InvalidCursorError: HTTPStatus.BAD_REQUEST,
     InvalidFieldsError: HTTPStatus.UNPROCESSABLE_ENTITY,
     DatabaseUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
@@ -103,8 +105,9 @@ def _domain_error(error: AppointmentsError) -> Response:
         return _unforeseen(error)
     if isinstance(error, InvalidFieldsError):
         return problem(status, _DETAIL[status], error.errors)
+    errors = error.errors if isinstance(error, InvalidCursorError) else None
     headers = {"Retry-After": "1"} if status is HTTPStatus.SERVICE_UNAVAILABLE else None
-    return problem(status, str(error), headers=headers)
+    return problem(status, str(error), errors, headers)
 
 
 def _unforeseen(error: Exception) -> Response:

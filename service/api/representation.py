@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from service.failures import REMEDIES, Category
@@ -12,20 +12,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from service.models import Appointment, Correction, Delivery, Event, Quarantined, Submission
-    from service.store.appointment_views import History
+    from service.store.appointment_views import AppointmentRow, History
 
 ALWAYS_SHOWN = ("mrn", "location", "date", "time", "provider", "secondary_provider", "type", "note")
 FREE_TEXT = ("note", "reason")
 """Fields of a request that may say anything about a patient: absent without ``phi``."""
 
 
-def appointment(row: Appointment, *, unmasked: bool, overdue_after: timedelta) -> dict[str, Any]:
+def appointment(row: Appointment | AppointmentRow, *, unmasked: bool, overdue_before: datetime) -> dict[str, Any]:
     """Show an appointment.
 
     Args:
         row: The row.
         unmasked: Whether the caller sees patients' data.
-        overdue_after: How long a request may process before it is overdue.
+        overdue_before: What was asked for earlier than this and still processes is overdue.
     """
     mrns = _mrns(row)
     return {
@@ -46,10 +46,10 @@ def appointment(row: Appointment, *, unmasked: bool, overdue_after: timedelta) -
         },
         "confirmation": _confirmation(row.confirmation),
         "failure": _failure(row, mrns, unmasked=unmasked),
-        "overdue": row.status == "processing" and datetime.now(UTC) - row.requested_at > overdue_after,
+        "overdue": row.status == "processing" and row.requested_at < overdue_before,
         "conflicts": row.failures if row.status == "created" else 0,
         "discrepancies": row.discrepancies,
-        "metadata": row.details if unmasked else mask_json(row.details, mrns),
+        "metadata": row.details if unmasked or not row.details else mask_json(row.details, mrns),
         "created_at": _time(row.created_at),
         "updated_at": _time(row.updated_at),
         "settled_at": _time(row.settled_at),
@@ -166,7 +166,7 @@ def _confirmation(kept: dict[str, Any] | None) -> dict[str, Any] | None:
     return kept | {"starts_at": starts_at and _time(datetime.fromisoformat(starts_at))}
 
 
-def _failure(row: Appointment, mrns: Iterable[str], *, unmasked: bool) -> dict[str, Any] | None:
+def _failure(row: Appointment | AppointmentRow, mrns: Iterable[str], *, unmasked: bool) -> dict[str, Any] | None:
     kept = row.failure
     if kept is None:
         return None
@@ -181,7 +181,7 @@ def _failure(row: Appointment, mrns: Iterable[str], *, unmasked: bool) -> dict[s
     }
 
 
-def _mrns(row: Appointment) -> list[str]:
+def _mrns(row: Appointment | AppointmentRow) -> list[str]:
     """Name every MRN that a text about this appointment may contain: as asked for now, as before, as Cobalt said."""
     said = (row.failure or {}).get("mrn")
     return [row.mrn, *row.former_mrns, *([said] if said else [])]

@@ -9,10 +9,7 @@ from typing import Any, cast
 from marshmallow import RAISE, Schema, ValidationError, fields, pre_load, validate, validates_schema
 
 from service.errors import InvalidFieldsError
-from service.failures import Category
 from service.request_fields import FIELDS, read_start
-from service.states import Status
-from service.store.appointment_views import SORTS
 
 LONGEST_FIELD = 500
 LONGEST_NOTE = 10_000
@@ -156,27 +153,6 @@ def check_fields(fields_: dict[str, Any]) -> dict[str, Any]:
         raise InvalidFieldsError(
             {f"/{name}": " ".join(messages) for name, messages in error.messages_dict.items()}
         ) from error
-
-
-class ListQuery(Schema):
-    """The filters, order and page of a list of appointments."""
-
-    class Meta:
-        """A misspelt filter that filters nothing would be worse than an error."""
-
-        unknown = RAISE
-
-    status = fields.String(validate=validate.OneOf([status.value for status in Status]))
-    failure_category = fields.String(validate=validate.OneOf([category.value for category in Category]))
-    account = fields.String(validate=storable)
-    cobalt_appointment_id = fields.String(validate=storable)
-    discrepancy = fields.String(
-        validate=validate.OneOf(["mrn", "start"]),
-        metadata={"description": "Only outcomes that differ in this from what was asked for"},
-    )
-    limit = fields.Integer(load_default=50, validate=validate.Range(1, MOST_PER_PAGE))
-    cursor = fields.String(metadata={"description": "`next_cursor` of the page before"})
-    sort = fields.String(load_default="-created_at", validate=validate.OneOf(list(SORTS)))
 
 
 class QuarantineQuery(Schema):

@@ -1,21 +1,87 @@
-"""Reads of appointments: they lock nothing and change nothing."""
+"""Reads of appointments: they lock nothing and change nothing.
+
+The statements go to the driver, for a page of rows through SQLAlchemy costs several times the page itself; and each is
+planned for the values that it was given, which differ too much for one plan: an account may hold most rows, or none.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
 
-from sqlalchemy import and_, select, tuple_
+from psycopg.rows import args_row
+from sqlalchemy import select
 
+from service.db import driver
 from service.errors import NotFoundError
-from service.models import Appointment, Correction, Delivery, Event, Submission
+from service.models import Correction, Delivery, Event, Submission
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement
-    from sqlalchemy.orm import InstrumentedAttribute, Session
+    from sqlalchemy.orm import Session
+
+
+class AppointmentRow(NamedTuple):
+    """What callers are shown of an appointment is made of; the columns of ``models.Appointment``."""
+
+    id: str
+    account: str
+    status: str
+    attempt: int
+    version: int
+    request: dict[str, Any]
+    mrn: str
+    former_mrns: list[str]
+    details: dict[str, Any]
+    cobalt_appointment_id: str | None
+    cobalt_job_id: str | None
+    submission: str
+    tries: int
+    last_error: str | None
+    accepted_at: datetime | None
+    candidates: list[str]
+    failures: int
+    confirmation: dict[str, Any] | None
+    failure_category: str | None
+    failure: dict[str, Any] | None
+    discrepancies: list[str]
+    created_at: datetime
+    updated_at: datetime
+    requested_at: datetime
+    settled_at: datetime | None
+
+
+_COLUMNS: LiteralString = ", ".join("metadata" if name == "details" else name for name in AppointmentRow._fields)
+
+_GET: LiteralString = f"SELECT {_COLUMNS} FROM appointments WHERE id = %s"  # noqa: S608 (constants)
+
+FILTERS: Mapping[str, LiteralString] = {
+    "status": "status = %(status)s",
+    "failure_category": "failure_category = %(failure_category)s",
+    "submission": "submission = %(submission)s",
+    "account": "account = %(account)s",
+    "mrn": "mrn = %(mrn)s",
+    "provider": "provider = %(provider)s",
+    "type": "type = %(type)s",
+    "cobalt_appointment_id": "cobalt_appointment_id = %(cobalt_appointment_id)s",
+    "discrepancy": "discrepancies <> '{}' AND discrepancies @> ARRAY[%(discrepancy)s]",
+    "overdue": "(status = 'processing' AND requested_at < %(overdue_before)s) = %(overdue)s",
+    "created_from": "created_at >= %(created_from)s",
+    "created_to": "created_at < %(created_to)s",
+    "starts_from": "starts_at >= %(starts_from)s",
+    "starts_to": "starts_at < %(starts_to)s",
+}
+"""The filters of a list: name -> the condition for its value. Ranges of time hold their beginning and not their end."""
+
+SORTS: Mapping[str, tuple[LiteralString, bool]] = {
+    "created_at": ("created_at", False),
+    "-created_at": ("created_at", True),
+    "updated_at": ("updated_at", False),
+    "-updated_at": ("updated_at", True),
+}
+"""Sort orders, and whether each is descending. The id breaks ties, so that no row is on two pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,73 +93,82 @@ class Page:
         last: Where the next page begins: the sort key and id of the last row; None on the last page.
     """
 
-    rows: Sequence[Appointment]
+    rows: Sequence[AppointmentRow]
     last: tuple[datetime, str] | None
 
 
-FILTERS: Mapping[str, Callable[[Any], ColumnElement[bool]]] = {
-    "status": Appointment.status.__eq__,
-    "failure_category": Appointment.failure_category.__eq__,
-    "account": Appointment.account.__eq__,
-    "cobalt_appointment_id": Appointment.cobalt_appointment_id.__eq__,
-    "discrepancy": lambda name: and_(Appointment.discrepancies != [], Appointment.discrepancies.contains([name])),
-}
-"""The filters of a list: name -> the condition for a value."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """What makes a list this list.
 
-SORTS: Mapping[str, tuple[InstrumentedAttribute[datetime], bool]] = {
-    "created_at": (Appointment.created_at, False),
-    "-created_at": (Appointment.created_at, True),
-    "updated_at": (Appointment.updated_at, False),
-    "-updated_at": (Appointment.updated_at, True),
-}
-"""Sort orders, and whether each is descending. The id breaks ties, so that no row is on two pages."""
+    Args:
+        filters: Names from ``FILTERS`` and their values.
+        sort: A key of ``SORTS``.
+    """
+
+    filters: Mapping[str, Any]
+    sort: str
 
 
-def get_appointment(session: Session, appointment_id: str) -> Appointment:
+def get_appointment(session: Session, appointment_id: str) -> AppointmentRow:
     """Get one appointment by our id.
 
     Raises:
         NotFoundError: There is none.
     """
-    found = session.get(Appointment, appointment_id)
+    cursor = driver(session).cursor(row_factory=args_row(AppointmentRow))
+    found = cursor.execute(_GET, [appointment_id]).fetchone()
     if found is None:
         raise NotFoundError("there is no appointment with this id")
     return found
 
 
 def list_appointments(
-    session: Session,
-    *,
-    filters: Mapping[str, Any],
-    sort: str,
-    after: tuple[datetime, str] | None,
-    limit: int,
+    session: Session, listing: Listing, *, after: tuple[datetime, str] | None, limit: int, overdue_before: datetime
 ) -> Page:
     """List appointments.
 
     Args:
-        filters: Names from ``FILTERS`` and their values.
-        sort: A key of ``SORTS``.
+        listing: Which, and in what order.
         after: Where the page before ended.
         limit: Rows at most.
+        overdue_before: What was asked for earlier than this and still processes is overdue.
     """
-    column, descending = SORTS[sort]
-    query = select(Appointment).where(*(FILTERS[name](value) for name, value in filters.items()))
-    order = tuple_(column, Appointment.id)
-    if after is not None:
-        query = query.where(order < after if descending else order > after)
-    query = query.order_by(*((column.desc(), Appointment.id.desc()) if descending else (column, Appointment.id)))
-    rows = session.scalars(query.limit(limit + 1)).all()
+    query, values = page_query(listing, after=after, limit=limit, overdue_before=overdue_before)
+    cursor = driver(session).cursor(row_factory=args_row(AppointmentRow))
+    rows = cursor.execute(query, values, prepare=False).fetchall()
     page = rows[:limit]
-    more = len(rows) > limit
-    return Page(page, (getattr(page[-1], column.key), page[-1].id) if more else None)
+    column, _ = SORTS[listing.sort]
+    return Page(page, (getattr(page[-1], column), page[-1].id) if len(rows) > limit else None)
+
+
+def page_query(
+    listing: Listing, *, after: tuple[datetime, str] | None, limit: int, overdue_before: datetime
+) -> tuple[LiteralString, dict[str, Any]]:
+    """Write the query for a page, which asks for one row more than the page holds: is there another page?"""
+    column, descending = SORTS[listing.sort]
+    direction: LiteralString = "DESC" if descending else "ASC"
+    conditions = [FILTERS[name] for name in listing.filters]
+    values = {**listing.filters, "overdue_before": overdue_before, "most": limit + 1}
+    if column == "updated_at" and "created_from" in listing.filters:
+        # Nothing changes before it is asked for, which says where to begin in the index; a day, for clocks differ.
+        conditions.append("updated_at >= %(created_from)s - interval '1 day'")
+    if after is not None:
+        conditions.append(f"({column}, id) {'<' if descending else '>'} (%(after_at)s, %(after_id)s)")
+        values["after_at"], values["after_id"] = after
+    where: LiteralString = " AND ".join(conditions) or "true"
+    query: LiteralString = (
+        f"SELECT {_COLUMNS} FROM appointments WHERE {where}"  # noqa: S608 (constants; the values are parameters)
+        f" ORDER BY {column} {direction}, id {direction} LIMIT %(most)s"
+    )
+    return query, values
 
 
 @dataclass(frozen=True, slots=True)
 class History:
     """Everything that happened to one appointment."""
 
-    appointment: Appointment
+    appointment: AppointmentRow
     corrections: Sequence[Correction]
     submissions: Sequence[Submission]
     events: Sequence[Event]

@@ -14,6 +14,7 @@ import click
 import pytest
 
 from service.api import webhooks
+from service.api.list_query import ListQuery
 from service.app import create_app
 from service.cli import cli
 from service.config import Settings
@@ -129,6 +130,12 @@ def test_every_address_that_is_named_exists(tmp_path: Path) -> None:
     assert set(calls) <= known
     probes = set(re.findall(r"`(/(?:livez|readyz)[^`]*)`", README))
     assert {("GET", probe) for probe in probes} <= known
+
+
+def test_every_parameter_of_the_list_is_described() -> None:
+    described = [name for cell, _ in rows("parameter", "") for name in re.findall(r"`([a-z_]+)`", cell)]
+    declared = {field.data_key or name for name, field in ListQuery().fields.items()}
+    assert sorted(described) == sorted(declared)
 
 
 def test_every_file_that_is_named_exists() -> None:

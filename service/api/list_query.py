@@ -1,0 +1,121 @@
+"""What may be asked of the list of appointments: its filters, its order, its page and its fields."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validate
+from webargs.fields import DelimitedList
+
+from service.api.schemas import MOST_PER_PAGE, AppointmentOut, storable
+from service.failures import Category
+from service.states import Status
+from service.store.appointment_views import FILTERS, SORTS, Listing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PER_PAGE = 50
+SHOWN = tuple(AppointmentOut().fields)
+"""The top-level names of an appointment."""
+
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def _read_instant(text: str) -> datetime:
+    """Read RFC 3339, and nothing else that Python would take for a time; raises ValueError."""
+    if not _RFC_3339.fullmatch(text):
+        raise ValueError("not RFC 3339")
+    return datetime.fromisoformat(text.upper())
+
+
+class Instant(fields.AwareDateTime):
+    """A time with its offset, as RFC 3339 writes it."""
+
+    DESERIALIZATION_FUNCS = {"iso": _read_instant}  # noqa: RUF012 (marshmallow declares it like this)
+    default_error_messages = {  # noqa: RUF012 (the same)
+        "invalid": "Must be a time with its offset, like 2025-01-15T10:00:00Z; write the + of an offset as %2B."
+    }
+
+
+def _choice(description: str, choices: list[str]) -> fields.String:
+    return fields.String(validate=validate.OneOf(choices), metadata={"description": description})
+
+
+def _exactly(description: str, example: str) -> fields.String:
+    return fields.String(validate=storable, metadata={"description": description, "example": example})
+
+
+def _instant(description: str) -> Instant:
+    return Instant(metadata={"description": description, "example": "2025-01-15T10:00:00Z"})
+
+
+class ListQuery(Schema):
+    """The filters, order, page and fields of a list of appointments. Filters narrow it down together."""
+
+    class Meta:
+        """A misspelt filter that filters nothing would be worse than an error."""
+
+        unknown = RAISE
+
+    status = _choice("Only those that stand so", [status.value for status in Status])
+    failure_category = _choice("Only those that failed for this cause", [category.value for category in Category])
+    submission = _choice(
+        "Only those whose call to Cobalt has got so far", ["queued", "sending", "accepted", "unconfirmed", "rejected"]
+    )
+    account = _exactly("Only those of this linked EHR account", "clinic_1")
+    mrn = _exactly(
+        "Only those asked for with exactly this MRN. Who names it knows it: the scope `phi` is not needed", "123456789"
+    )
+    provider = _exactly("Only those asked for with exactly this provider", "Dr. Smith")
+    type = _exactly("Only those asked for with exactly this visit type", "new_patient")
+    cobalt_appointment_id = _exactly("Only the one that has this id at Cobalt", "123456790")
+    discrepancy = _choice("Only outcomes that differ in this from what was asked for", ["mrn", "start"])
+    overdue = fields.Boolean(
+        truthy={"true"},
+        falsy={"false"},
+        metadata={"description": "Only those that process for longer than they should, or only the others"},
+    )
+    created_from = _instant("Only those asked for at this time or later")
+    created_to = _instant("Only those asked for before this time")
+    starts_from = _instant(
+        "Only those that start at this time or later, by `starts_at`: as confirmed, or as asked for with an offset"
+    )
+    starts_to = _instant("Only those that start before this time")
+    sort = fields.String(
+        load_default="-created_at",
+        validate=validate.OneOf(list(SORTS)),
+        metadata={"description": "The order; a minus means the latest first"},
+    )
+    limit = fields.Integer(
+        validate=validate.Range(1, MOST_PER_PAGE),
+        metadata={"description": f"Appointments on a page, {PER_PAGE} unless given"},
+    )
+    cursor = fields.String(metadata={"description": "`next_cursor` of the page before"})
+    fields_ = DelimitedList(
+        fields.String(),
+        data_key="fields",
+        validate=validate.Length(min=1),
+        metadata={"description": "Names of an appointment's top level, with commas between: only these are shown"},
+    )
+
+    @post_load
+    def known_fields(self, query: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Name each field that an appointment has not."""
+        unknown = [name for name in query.get("fields_", ()) if name not in SHOWN]
+        if unknown:
+            raise ValidationError(
+                {
+                    "fields": {
+                        name: [f"Is not a field of an appointment; there are: {', '.join(SHOWN)}."] for name in unknown
+                    }
+                }
+            )
+        return query
+
+    @staticmethod
+    def listing(query: Mapping[str, Any]) -> Listing:
+        """Pick what makes this list this list from validated data."""
+        return Listing(filters={name: query[name] for name in FILTERS if name in query}, sort=query["sort"])

@@ -1,0 +1,115 @@
+"""Lists are read through their indexes: a page costs what it shows, however many appointments there are."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+
+from service.store.appointment_views import FILTERS, SORTS, Listing, page_query
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROWS = 12_000
+BACKLOG = 2_000
+"""The newest, of which none is settled: nobody answers at Cobalt."""
+MOST_PAGES = 130
+"""Of 1000 that the table has: a page of 50 that lie scattered, and what leads to them."""
+
+# Nearly all belong to one account and one provider; one type is old, one provider has left, and few have failed.
+_LOAD = """
+INSERT INTO appointments (id, account, status, request, mrn, provider, type, starts_at, request_id,
+  cobalt_appointment_id, submission, confirmation, failure_category, failure, discrepancies,
+  created_at, updated_at, requested_at, settled_at)
+SELECT 'appt_' || lpad(i::text, 8, '0'), CASE WHEN i % 1000 = 0 THEN 'rare' WHEN i % 10 = 0 THEN 'small' ELSE 'big' END,
+  status, jsonb_build_object('mrn', i / 3, 'filler', repeat(md5(i::text), 12)), (i / 3)::text,
+  CASE WHEN i < 4000 AND i % 4 = 0 THEN 'left' WHEN i % 1500 = 0 THEN 'rare' ELSE 'usual' END,
+  CASE WHEN i < 4000 AND i % 4 = 0 THEN 'old' WHEN i % 3 = 0 THEN 'follow_up' ELSE 'new' END,
+  CASE WHEN status = 'created' THEN at + interval '10 days' END, 'req_1', i::text,
+  CASE WHEN i % 2000 = 0 THEN 'unconfirmed' ELSE 'accepted' END, CASE WHEN status = 'created' THEN '{}'::jsonb END,
+  CASE WHEN status = 'failed' THEN 'gave_up' END, CASE WHEN status = 'failed' THEN '{}'::jsonb END,
+  CASE WHEN i % 3000 = 0 THEN '{mrn}'::text[] ELSE '{}' END,
+  at, at + interval '3 minutes', at, CASE WHEN status <> 'processing' THEN at + interval '3 minutes' END
+FROM (
+  SELECT i, now() - interval '1 hour' * (%(rows)s - i) AS at,
+    CASE WHEN i > %(rows)s - %(backlog)s THEN 'processing' WHEN i % 100 = 7 THEN 'failed' ELSE 'created' END AS status
+  FROM generate_series(1, %(rows)s::int) AS i
+) AS asked
+""".replace(" % ", " %% ")
+
+NOW = datetime.now(UTC)
+DAY = timedelta(days=1)
+VALUES: dict[str, list[Any]] = {
+    "status": ["processing", "created", "failed"],
+    "failure_category": ["gave_up", "patient_not_found"],
+    "submission": ["accepted", "queued", "unconfirmed"],
+    "account": ["big", "small", "rare", "nobody"],
+    "mrn": ["100", "nobody"],
+    "provider": ["usual", "rare", "left", "nobody"],
+    "type": ["new", "old", "none"],
+    "cobalt_appointment_id": ["100", "none"],
+    "discrepancy": ["mrn", "start"],
+    "overdue": [True, False],
+    "created_from": [NOW - 7 * DAY, NOW - 300 * DAY, NOW + DAY],
+    "created_to": [NOW - 300 * DAY, NOW, NOW - 9999 * DAY],
+    "starts_from": [NOW, NOW - 300 * DAY, NOW + 99 * DAY],
+    "starts_to": [NOW - 300 * DAY, NOW, NOW - 9999 * DAY],
+}
+PAIRS = (
+    ("status", "account"),
+    ("status", "created_from"),
+    ("failure_category", "created_from"),
+    ("provider", "starts_from"),
+    ("account", "mrn"),
+    ("overdue", "account"),
+    ("submission", "account"),
+)
+FILTERED: list[dict[str, Any]] = [
+    {},
+    *({name: value} for name, values in VALUES.items() for value in values),
+    *({one: left, other: right} for one, other in PAIRS for left, right in product(VALUES[one], VALUES[other])),
+]
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for inner in plan.get("Plans", []):
+        yield from nodes(inner)
+
+
+@pytest.fixture
+def connection(database_url: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(_LOAD, {"rows": ROWS, "backlog": BACKLOG})
+        connection.execute("VACUUM ANALYZE appointments")
+        yield connection
+
+
+def test_no_list_reads_much_more_than_it_shows(connection: psycopg.Connection) -> None:
+    assert set(VALUES) == set(FILTERS)
+    (table,) = connection.execute("SELECT relpages FROM pg_class WHERE relname = 'appointments'").fetchone() or (0,)
+    assert table > 500
+    middle = (NOW - timedelta(hours=ROWS / 2), "appt_")
+    wrong = []
+    for filters, sort, after in product(FILTERED, SORTS, (None, middle)):
+        listing = Listing(filters=filters, sort=sort)
+        query, values = page_query(listing, after=after, limit=50, overdue_before=NOW - timedelta(minutes=15))
+        (explained,) = (
+            connection.execute(
+                f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {query}",
+                values,
+                prepare=False,
+            ).fetchone()
+            or ()
+        )
+        plan = explained[0]["Plan"]
+        scans = {node["Node Type"] for node in nodes(plan)}
+        pages = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+        most = 2 * MOST_PAGES if filters.get("overdue") is False else MOST_PAGES  # the whole backlog is passed over
+        if "Seq Scan" in scans or pages > most:
+            wrong.append((sort, filters, after, pages, scans))
+    assert wrong == []
