@@ -47,6 +47,10 @@ class InvalidCursorError(AppointmentsError):
         self.errors = {"/query/cursor": "Is not a cursor of this list."}
 
 
+class BusyError(AppointmentsError):
+    """So much is being done already that this has to wait; nothing is wrong."""
+
+
 class BatchesFullError(AppointmentsError):
     """More waits to be written than may; the sender should come back in a second."""
 

@@ -1,14 +1,16 @@
-"""The list of appointments, a page at a time."""
+"""The list of appointments: a page of it as JSON or CSV, or all of it as a CSV file."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from flask import request, url_for
+from flask import Response, request, url_for
 
 from service.api import representation
-from service.api.answers import json_answer
+from service.api.answers import best_type, json_answer
+from service.api.appointment_csv import CONTENT_TYPE, csv_pieces
+from service.api.appointment_file import csv_file
 from service.api.auth import sees_phi
 from service.api.context import engine, overdue_before, settings
 from service.api.cursors import Cursors
@@ -19,7 +21,8 @@ from service.store import appointment_views
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from flask import Response
+
+JSON, CSV = "application/json", "text/csv"
 
 
 def answer_list(query: Mapping[str, Any]) -> Response:
@@ -30,13 +33,17 @@ def answer_list(query: Mapping[str, Any]) -> Response:
 
     Raises:
         InvalidCursorError: The cursor is not one of this list.
+        NotAcceptable: The caller takes neither JSON nor CSV.
     """
+    kind = best_type(JSON, CSV)
     listing = ListQuery.listing(query)
     tied_to = {**listing.filters, "sort": listing.sort}
     cursors = Cursors(settings().cobalt_client_secret)
     after = cursors.decode(query["cursor"], tied_to) if "cursor" in query else None
     names = tuple(dict.fromkeys(query.get("fields_", SHOWN)))
     unmasked, before = sees_phi(), overdue_before()
+    if kind == CSV and "limit" not in query:
+        return csv_file(listing, after=after, names=names, unmasked=unmasked, overdue_before=before)
     with transaction(engine()) as session:
         page = appointment_views.list_appointments(
             session, listing, after=after, limit=query.get("limit", PER_PAGE), overdue_before=before
@@ -44,13 +51,16 @@ def answer_list(query: Mapping[str, Any]) -> Response:
     next_cursor = cursors.encode(page.last, tied_to) if page.last else None
     headers = _headers(next_cursor)
     shown = [representation.appointment(row, unmasked=unmasked, overdue_before=before) for row in page.rows]
+    if kind == CSV:
+        text = "".join(csv_pieces(shown, names, unmasked=unmasked))
+        return Response(text, headers=headers, content_type=CONTENT_TYPE)
     if names != SHOWN:
         shown = [{name: one[name] for name in names} for one in shown]
     return json_answer({"data": shown, "next_cursor": next_cursor}, headers=headers)
 
 
 def _headers(next_cursor: str | None) -> dict[str, str]:
-    headers = {"Cache-Control": "no-store"}
+    headers = {"Cache-Control": "no-store", "Vary": "Accept"}
     if next_cursor:
         asked = {**request.args, "cursor": next_cursor}
         headers["Link"] = f'<{url_for("appointments.AppointmentList")}?{urlencode(asked)}>; rel="next"'

@@ -60,10 +60,12 @@ class AppointmentList(MethodView):
     @requires("read")
     @blueprint.arguments(ListQuery, location="query")
     @blueprint.response(HTTPStatus.OK, AppointmentListOut)
+    @blueprint.alt_response(HTTPStatus.OK, schema={"type": "string"}, content_type="text/csv", success=True)
     def get(self, query: dict[str, Any]) -> Response:
         """List appointments, newest first unless told otherwise.
 
-        It comes a page at a time, and `next_cursor` and the header `Link` lead to the next one.
+        JSON comes a page at a time, and `next_cursor` and the header `Link` lead to the next one. With
+        `Accept: text/csv` the whole list comes as one file, or one page if there is a `limit`.
         """
         return answer_list(query)
 

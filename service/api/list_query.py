@@ -91,7 +91,7 @@ class ListQuery(Schema):
     )
     limit = fields.Integer(
         validate=validate.Range(1, MOST_PER_PAGE),
-        metadata={"description": f"Appointments on a page, {PER_PAGE} unless given"},
+        metadata={"description": f"Appointments on a page, {PER_PAGE} unless given. CSV without it is the whole list"},
     )
     cursor = fields.String(metadata={"description": "`next_cursor` of the page before"})
     fields_ = DelimitedList(

@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException
 from service import log
 from service.errors import (
     AppointmentsError,
+    BusyError,
     ConflictError,
     DatabaseUnavailableError,
     InvalidCursorError,
@@ -38,14 +39,17 @@ _STATUS = {
     InvalidCursorError: HTTPStatus.BAD_REQUEST,
     InvalidFieldsError: HTTPStatus.UNPROCESSABLE_ENTITY,
     DatabaseUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+    BusyError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 _DETAIL = {
     HTTPStatus.BAD_REQUEST: "The request cannot be read; the body must be one JSON document in UTF-8.",
     HTTPStatus.NOT_FOUND: "There is nothing under this address.",
     HTTPStatus.METHOD_NOT_ALLOWED: "This address does not take this method; the header Allow says which it takes.",
+    HTTPStatus.NOT_ACCEPTABLE: "This address answers in none of the types that the header Accept names.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is larger than this address takes.",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body must be sent with Content-Type: application/json.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "Some fields are missing or wrong; `errors` names each and the fix.",
+    HTTPStatus.HTTP_VERSION_NOT_SUPPORTED: "A whole file needs HTTP/1.1, where one that breaks off can be told.",
     HTTPStatus.INTERNAL_SERVER_ERROR: "This is our fault; the request id leads to what happened.",
 }
 

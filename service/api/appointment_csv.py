@@ -1,0 +1,95 @@
+"""Appointments as CSV (RFC 4180) for spreadsheets: the same as in JSON, flattened, in columns with plain names."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+from service.api.representation import ALWAYS_SHOWN, FREE_TEXT
+from service.request_fields import FIELDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+CONTENT_TYPE = "text/csv; charset=utf-8; header=present"
+
+_REQUEST = (*ALWAYS_SHOWN, *(name for name in FIELDS if name not in ALWAYS_SHOWN))
+_CONFIRMED = ("date_time", "timezone", "starts_at", "provider_id", "provider_name", "secondary_provider_id")
+
+_NESTED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "request": {name: (name,) for name in _REQUEST},
+    "submission": {
+        "submission": ("state",),
+        "tries": ("tries",),
+        "last_error": ("last_error",),
+        "candidates": ("candidates",),
+        "accepted_at": ("accepted_at",),
+    },
+    "confirmation": {f"confirmed_{name}": (name,) for name in _CONFIRMED},
+    "failure": {
+        "failure_category": ("category",),
+        "failure_reason": ("reason",),
+        "failure_details": ("details",),
+        "failure_occurred_at": ("occurred_at",),
+        "remedy_fields": ("remedy", "fields"),
+        "remedy_action": ("remedy", "action"),
+    },
+}
+"""Top-level name of an appointment -> column -> where its value is under that name. The others are a column each."""
+
+_FORMULA = frozenset("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+"""What a spreadsheet may take for the beginning of a formula; the last four are the first in full width."""
+
+PIECE = 16_384
+"""Characters: an answer that is sent line by line takes longer to send than to make."""
+
+
+def csv_pieces(shown: Iterable[Mapping[str, Any]], names: Sequence[str], *, unmasked: bool) -> Iterator[str]:
+    """Write appointments as CSV, a header first, in pieces of many lines.
+
+    Args:
+        shown: Appointments as ``representation.appointment`` shows them.
+        names: Top-level names of an appointment: which columns, and in what order.
+        unmasked: Whether they are shown unmasked; else the columns of free text are absent, as they are in JSON.
+    """
+    columns = {
+        column: (name, *path)
+        for name in names
+        for column, path in _NESTED.get(name, {name: ()}).items()
+        if unmasked or name != "request" or column not in FREE_TEXT
+    }
+    lines = io.StringIO()
+    writer = csv.writer(lines)  # as it comes it writes RFC 4180
+    writer.writerow(columns)
+    for one in shown:
+        writer.writerow([_cell(one, path) for path in columns.values()])
+        if lines.tell() > PIECE:
+            yield lines.getvalue()
+            lines.seek(0)
+            lines.truncate()
+    yield lines.getvalue()
+
+
+def _cell(one: Mapping[str, Any], path: tuple[str, ...]) -> str | int:
+    """Find a value, and write it as one cell."""
+    value: Any = one
+    for name in path:
+        value = value.get(name) if value else None
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return _plain(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return value
+    if isinstance(value, list):
+        return _plain(";".join(value))
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")) if value else ""
+
+
+def _plain(text: str) -> str:
+    """Put a quote before what a spreadsheet would run: a person would type it to have a formula taken as text."""
+    return f"'{text}" if text[:1] in _FORMULA else text
