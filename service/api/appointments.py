@@ -9,7 +9,7 @@ from flask import url_for
 from flask.views import MethodView
 
 from service.api import representation
-from service.api.answers import json_answer
+from service.api.answers import answer_unless_known
 from service.api.appointment_list import answer_list
 from service.api.arguments import Blueprint
 from service.api.auth import caller, requires, sees_phi
@@ -77,10 +77,10 @@ class OneAppointment(MethodView):
     @requires("read")
     @blueprint.response(HTTPStatus.OK, AppointmentOut)
     def get(self, appointment_id: str) -> Response:
-        """Read one appointment."""
+        """Read one appointment; with `If-None-Match` only if it has changed."""
         with transaction(engine()) as session:
             row = appointment_views.get_appointment(session, appointment_id)
-        return json_answer(_shown(row))
+        return answer_unless_known(_shown(row))
 
     @requires("write")
     @blueprint.arguments(CorrectionIn(partial=True))
