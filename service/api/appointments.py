@@ -45,7 +45,7 @@ class AppointmentList(MethodView):
     """All appointments."""
 
     @requires("write")
-    @blueprint.arguments(AppointmentIn)
+    @blueprint.arguments(AppointmentIn())
     @blueprint.response(HTTPStatus.ACCEPTED, AppointmentOut)
     def post(self, body: dict[str, Any]) -> Any:  # noqa: ANN401
         """Ask for an appointment: it is kept at once, and submitted to Cobalt by a worker."""
@@ -58,7 +58,7 @@ class AppointmentList(MethodView):
         return answer_once(lambda session: _taken(request_appointment(session, settings(), wanted)))
 
     @requires("read")
-    @blueprint.arguments(ListQuery, location="query")
+    @blueprint.arguments(ListQuery(), location="query")
     @blueprint.response(HTTPStatus.OK, AppointmentListOut)
     @blueprint.alt_response(HTTPStatus.OK, schema={"type": "string"}, content_type="text/csv", success=True)
     def get(self, query: dict[str, Any]) -> Response:
