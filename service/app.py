@@ -10,7 +10,7 @@ from flask_smorest import Api
 from werkzeug.exceptions import NotFound, UnsupportedMediaType
 
 from service import log
-from service.api import appointments, ops, problems, quarantine, tracing
+from service.api import appointments, ops, problems, quarantine, stats, tracing
 from service.batches import Batches, in_a_thread
 from service.circuit import Circuit
 from service.db import make_engine
@@ -86,6 +86,7 @@ def create_app(settings: Settings) -> Flask:
     api = Api(app)
     api.register_blueprint(appointments.blueprint)
     api.register_blueprint(quarantine.blueprint)
+    api.register_blueprint(stats.blueprint)
     problems.register(app)  # after flask-smorest, whose own error handler answers in another shape
     return app
 

@@ -8,11 +8,14 @@ from typing import Any, ClassVar
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
+    Column,
     DateTime,
     ForeignKey,
     Identity,
     Index,
     MetaData,
+    SmallInteger,
+    Table,
     Text,
     text,
 )
@@ -96,6 +99,9 @@ class Appointment(Base):
     failure_category: Mapped[str | None]
     failure: Mapped[dict[str, Any] | None]
     discrepancies: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
+    learned_from: Mapped[str | None] = mapped_column(
+        comment="How the event came that the status rests on; null where there is none, or it is older than this column"
+    )
 
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
     updated_at: Mapped[datetime] = mapped_column(server_default=NOW)
@@ -114,6 +120,7 @@ class Appointment(Base):
         CheckConstraint("(status = 'processing') = (settled_at IS NULL)", name="settled_has_a_time"),
         CheckConstraint("submission <> 'sending' OR lease_until IS NOT NULL", name="sending_has_a_lease"),
         CheckConstraint("submission <> 'accepted' OR cobalt_appointment_id IS NOT NULL", name="accepted_has_an_id"),
+        CheckConstraint("learned_from IN ('webhook', 'poll', 'spool', 'replay')", name="learned_from"),
         Index(
             "uq_appointments_cobalt_appointment_id",
             "cobalt_appointment_id",
@@ -123,6 +130,7 @@ class Appointment(Base):
         # What is still to be done is always few: a small index, however many rows are settled.
         Index("ix_appointments_due", "due_at", postgresql_where=text("status = 'processing'")),
         Index("ix_appointments_unconfirmed", "due_at", postgresql_where=text("submission = 'unconfirmed'")),
+        Index("ix_appointments_processing", "requested_at", postgresql_where=text("status = 'processing'")),
         # The lists: docs/decisions says why these. Each filter has both sorts; what trails the time is checked in the
         # index, so that rows which do not match are not fetched; ties of a time are few, and sorted by id in memory.
         Index("ix_appointments_created_at", "created_at", "status", "starts_at"),
@@ -181,6 +189,7 @@ class Event(Base):
         CheckConstraint("source IN ('webhook', 'poll', 'spool', 'replay')", name="source"),
         Index("ix_events_appointment_id", "appointment_id", postgresql_where=text("appointment_id IS NOT NULL")),
         Index("ix_events_unmatched", "cobalt_appointment_id", postgresql_where=text("disposition = 'unmatched'")),
+        Index("ix_events_unmatched_received_at", "received_at", postgresql_where=text("disposition = 'unmatched'")),
         Index(
             "ix_events_unmatched_mrn",
             "mrn",
@@ -274,7 +283,10 @@ class Quarantined(Base):
     replayed_at: Mapped[datetime | None]
     event_id: Mapped[str | None] = mapped_column(comment="The event that a replay made of it")
 
-    __table_args__ = (Index("uq_quarantine_digest", "digest", unique=True),)
+    __table_args__ = (
+        Index("uq_quarantine_digest", "digest", unique=True),
+        Index("ix_quarantine_waiting", "received_at", postgresql_where=text("replayed_at IS NULL")),
+    )
 
 
 class Account(Base):
@@ -312,3 +324,62 @@ class ApiKey(Base):
     __table_args__ = (
         CheckConstraint("scopes <@ ARRAY['read', 'phi', 'write', 'ops'] AND cardinality(scopes) > 0", name="scopes"),
     )
+
+
+class AppointmentCount(Base):
+    """How many appointments were asked for in a stretch of time, by what is to be said of them now.
+
+    Up to what still waits in ``appointment_count_deltas``: the truth is the sum of both.
+    """
+
+    __tablename__ = "appointment_counts"
+
+    per: Mapped[str] = mapped_column(primary_key=True, comment="Each appointment counts once an hour, a day, and ever")
+    starts_at: Mapped[datetime] = mapped_column(primary_key=True, comment="Of the hour or day, UTC; 1970 for ever")
+    account: Mapped[str] = mapped_column(primary_key=True)
+    status: Mapped[str] = mapped_column(primary_key=True)
+    submission: Mapped[str] = mapped_column(primary_key=True)
+    failure_category: Mapped[str] = mapped_column(primary_key=True, comment="Empty for none")
+    count: Mapped[int] = mapped_column(BigInteger)
+
+    __table_args__ = (CheckConstraint("per IN ('hour', 'day', 'ever')", name="per"),)
+
+
+class OutcomeCount(Base):
+    """How many outcomes were learned in a stretch of time, and how long after the request: a histogram."""
+
+    __tablename__ = "outcome_counts"
+
+    per: Mapped[str] = mapped_column(primary_key=True, comment="Each outcome counts once an hour and once a day")
+    starts_at: Mapped[datetime] = mapped_column(primary_key=True, comment="Of the hour or day, UTC")
+    account: Mapped[str] = mapped_column(primary_key=True)
+    learned_from: Mapped[str] = mapped_column(primary_key=True, comment="Empty where no event told it")
+    took: Mapped[int] = mapped_column(
+        SmallInteger, primary_key=True, comment="n for 1.1^n to 1.1^(n+1) seconds from the request to its outcome"
+    )
+    count: Mapped[int] = mapped_column(BigInteger)
+
+    __table_args__ = (CheckConstraint("per IN ('hour', 'day')", name="per"),)
+
+
+APPOINTMENT_COUNT_DELTAS = Table(
+    "appointment_count_deltas",
+    Base.metadata,
+    Column("asked_hour", DateTime(timezone=True), nullable=False),
+    Column("account", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("submission", Text, nullable=False),
+    Column("failure_category", Text),
+    Column("settled_hour", DateTime(timezone=True)),
+    Column("learned_from", Text),
+    Column("took", SmallInteger),
+    Column("count", BigInteger, nullable=False),
+    comment="Written by triggers on appointments, and folded into the counts by the worker: writers share no row",
+)
+
+UNMATCHED_COUNTS = Table(
+    "unmatched_counts",
+    Base.metadata,
+    Column("count", BigInteger, nullable=False),
+    comment="Their sum is how many events are unmatched; written by triggers, and folded into one by the worker",
+)

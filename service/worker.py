@@ -13,6 +13,7 @@ from service.db import make_engine
 from service.errors import DatabaseUnavailableError
 from service.usecases.ask_cobalt import CALLS_AT_ONCE, Asker, sweep_unmatched
 from service.usecases.idempotency import forget_answers
+from service.usecases.keep_counts import fold_counts
 from service.usecases.submit import Submitter, expire_leases
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 SWEEP_EVERY = 60.0
 """Seconds: behind mechanisms that leave nothing to sweep."""
+FOLD_EVERY = 2.0
+"""Seconds: what is not folded yet is added up for each answer of the stats."""
 
 logger = log.get_logger(__name__)
 
@@ -86,6 +89,7 @@ def run(settings: Settings) -> None:
             Job("ask Cobalt", asker.run_once),
             Job("sweep unmatched", lambda: sweep_unmatched(engine), every=SWEEP_EVERY),
             Job("forget answers", lambda: forget_answers(engine), every=SWEEP_EVERY),
+            Job("fold counts", lambda: fold_counts(engine), every=FOLD_EVERY),
         ]
         logger.info("worker ready", count=settings.cobalt_concurrency)
         while not stopping.is_set():

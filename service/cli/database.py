@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import sys
+from datetime import timedelta
 
 import click
 
 from service import db as database
 from service.config import read_database_url
+from service.usecases import keep_counts
+
+LONGEST = timedelta(hours=1)
+"""For one statement that reads a whole table."""
 
 
 @click.group()
@@ -19,6 +24,21 @@ def db() -> None:
 def upgrade() -> None:
     """Bring the database at DATABASE_URL to the newest schema."""
     database.upgrade(read_database_url())
+
+
+@db.command()
+def recount() -> None:
+    """Count everything anew that the stats show.
+
+    For when rows were written past the triggers that count them, as a restore of data alone does. The service may run
+    meanwhile.
+    """
+    engine = database.make_engine(read_database_url(), pool=2, statement_timeout=LONGEST, lock_timeout=LONGEST)
+    try:
+        keep_counts.recount(engine)
+    finally:
+        engine.dispose()
+    click.echo("everything is counted anew")
 
 
 @db.command()

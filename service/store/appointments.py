@@ -27,6 +27,7 @@ class Locked:
         asked_mrn: The MRN that was asked for.
         asked_local: The start that was asked for, on the clinic's wall clock.
         asked_datetime: The text of it, where it was given with an offset.
+        learned_from: How the event came that the status rests on, where one does.
         changed: Whether there is something to write back.
     """
 
@@ -41,6 +42,7 @@ class Locked:
     failure: dict[str, Any] | None
     discrepancies: list[str] = field(default_factory=list)
     settled_at: datetime | None = None
+    learned_from: str | None = None
     changed: bool = False
 
 
@@ -48,7 +50,7 @@ class Locked:
 LOCK = """
 SELECT id, cobalt_appointment_id, status, attempt, attempt_since, ruling_event_id, ruling_at, failures, mrn,
   starts_local, request ->> 'datetime' AS asked_datetime, starts_at, confirmation, failure_category, failure,
-  discrepancies, settled_at
+  discrepancies, settled_at, learned_from
 FROM appointments WHERE cobalt_appointment_id = ANY({cobalt_ids}) ORDER BY id
 FOR NO KEY UPDATE
 """
@@ -59,7 +61,8 @@ UPDATE appointments a SET
   status = w.status, failures = w.failures, ruling_event_id = w.ruling_event_id, ruling_at = w.ruling_at,
   confirmation = w.confirmation, failure_category = w.failure_category, failure = w.failure,
   discrepancies = w.discrepancies,
-  starts_at = w.starts_at, settled_at = w.settled_at, updated_at = {now}, version = a.version + 1,
+  starts_at = w.starts_at, settled_at = w.settled_at, learned_from = w.learned_from,
+  updated_at = {now}, version = a.version + 1,
   -- A correction that still waits to be sent is not needed any more once Cobalt has booked.
   submission = CASE WHEN w.status = 'created' AND a.submission = 'queued' AND a.cobalt_appointment_id IS NOT NULL
     THEN 'accepted' ELSE a.submission END,
@@ -67,7 +70,8 @@ UPDATE appointments a SET
     THEN COALESCE(a.attempt_since, w.ruling_at) ELSE a.attempt_since END
 FROM json_to_recordset({rows}) AS w(
   id text, status text, failures int, ruling_event_id text, ruling_at timestamptz, confirmation jsonb,
-  failure_category text, failure jsonb, discrepancies text[], starts_at timestamptz, settled_at timestamptz)
+  failure_category text, failure jsonb, discrepancies text[], starts_at timestamptz, settled_at timestamptz,
+  learned_from text)
 WHERE a.id = w.id
 """
 """Writes back what the rule decided; ``rows`` is what ``settled_rows`` makes."""
@@ -149,6 +153,7 @@ def _locked(row: Any, asked_datetime: str | None) -> Locked:  # noqa: ANN401 (wh
         failure=row.failure,
         discrepancies=list(row.discrepancies),
         settled_at=row.settled_at,
+        learned_from=row.learned_from,
     )
 
 
@@ -166,4 +171,5 @@ def _written(row: Locked) -> dict[str, Any]:
         "discrepancies": row.discrepancies,
         "starts_at": row.starts_at,
         "settled_at": row.settled_at,
+        "learned_from": row.learned_from,
     }

@@ -169,7 +169,7 @@ def _judge(
         if row is None:
             dispositions[event.id] = Disposition.UNMATCHED
             continue
-        decision = settle(row, event, now=now)
+        decision = settle(row, event, source=arrival.source, now=now)
         dispositions[event.id] = decision.disposition
         if decision.superseded in dispositions:
             dispositions[decision.superseded] = Disposition.SUPERSEDED

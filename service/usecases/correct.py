@@ -108,7 +108,7 @@ def _begin_attempt(session: Session, row: Appointment, request_id: str) -> None:
     row.status, row.attempt, row.attempt_since = standing.status.value, standing.attempt, standing.since
     row.ruling_event_id = row.ruling_at = None
     row.failures = standing.failures
-    row.failure = row.failure_category = row.settled_at = None
+    row.failure = row.failure_category = row.settled_at = row.learned_from = None
     row.discrepancies, row.candidates = [], []
     row.submission, row.tries, row.asks, row.last_error = "queued", 0, 0, None
     row.accepted_at = None

@@ -32,7 +32,7 @@ def match_waiting(session: Session, cobalt_id: str, *, now: datetime) -> int:
     for recorded in waiting:
         # Under the id that it was recorded with: jsonb may have written a number in another way.
         event = replace(event_from(recorded.payload, received_at=recorded.received_at), id=recorded.id)
-        decision = settle(row, event, now=now)
+        decision = settle(row, event, source=recorded.source, now=now)
         dispositions[recorded.id] = decision.disposition
         if decision.superseded:
             dispositions[decision.superseded] = Disposition.SUPERSEDED

@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 _STATUS = {Kind.CREATED: Status.CREATED, Kind.FAILED: Status.FAILED}
 
 
-def settle(row: Locked, event: Event, *, now: datetime) -> Decision:
+def settle(row: Locked, event: Event, *, source: str, now: datetime) -> Decision:
     """Apply an event that settles to the appointment that it names.
 
     Args:
         row: Changed in place; the caller writes it back.
         event: One with a ``kind``, that was not applied to this row before.
+        source: How it came.
         now: On our clock.
     """
     if event.kind is None:
@@ -35,6 +36,7 @@ def settle(row: Locked, event: Event, *, now: datetime) -> Decision:
     row.standing = decision.standing
     if decision.standing.ruling != before.ruling:
         row.settled_at = now
+        row.learned_from = source
         row.confirmation = row.failure_category = row.failure = None
         row.discrepancies = discrepancies(row, event)
         if event.confirmation:

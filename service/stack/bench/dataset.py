@@ -1,10 +1,13 @@
 """The appointments and events that are there before anything is measured, made by PostgreSQL itself."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import psycopg
 
+from service.db import make_engine
 from service.stack.bench.requests import Waiting
+from service.usecases.keep_counts import recount
 
 CHUNK = 10_000  # appointments a transaction: often enough for a bar that moves
 
@@ -13,7 +16,7 @@ CHUNK = 10_000  # appointments a transaction: often enough for a bar that moves
 _HISTORY = """
 INSERT INTO appointments (id, account, status, attempt_since, request, mrn, provider, type, starts_local, request_id,
   cobalt_appointment_id, submission, tries, due_at, sent_at, accepted_at, ruling_event_id, ruling_at, failures,
-  confirmation, failure_category, failure, created_at, updated_at, settled_at, version)
+  confirmation, failure_category, failure, created_at, updated_at, requested_at, settled_at, learned_from, version)
 SELECT 'appt_00' || lpad(i::text, 24, '0'), %(account)s, CASE WHEN fails THEN 'failed' ELSE 'created' END, 'epoch',
   jsonb_build_object('mrn', mrn, 'location', 'Main Clinic', 'date', '2025-01-15', 'time', '10:00',
     'provider', 'Dr. Smith', 'type', 'new_patient'),
@@ -25,7 +28,7 @@ SELECT 'appt_00' || lpad(i::text, 24, '0'), %(account)s, CASE WHEN fails THEN 'f
   CASE WHEN fails THEN (ARRAY['patient_not_found', 'provider_not_found', 'schedule_block'])[1 + i %% 3] END,
   CASE WHEN fails THEN jsonb_build_object('reason', 'Patient MRN ''' || mrn || ''' not found in eCW.',
     'details', '{}'::jsonb, 'occurred_at', '2025-01-01T00:00:00+00:00', 'mrn', mrn) END,
-  at, at + interval '3 minutes', at + interval '3 minutes', 2
+  at, at + interval '3 minutes', at, at + interval '3 minutes', 'webhook', 2
 FROM (
   SELECT i, i %% 10 < 2 AS fails, (300000000 + abs(hashint8(i)) %% greatest(%(all)s / 3, 1))::text AS mrn,
     now() - interval '1 year' * (%(all)s - i + 1) / %(all)s AS at
@@ -97,7 +100,17 @@ def load_history(database_url: str, account: str, count: int, advance: Callable[
                 for statement in (_HISTORY, _EVENTS, _DELIVERIES):
                     connection.execute(statement, parameters)
             advance(last - first + 1)
+    _count(database_url)
+    with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE")
+
+
+def _count(database_url: str) -> None:
+    """Count what was loaded past the triggers."""
+    longest = timedelta(minutes=30)
+    engine = make_engine(database_url, pool=1, statement_timeout=longest, lock_timeout=longest)
+    recount(engine)
+    engine.dispose()
 
 
 def waiting_appointments(database_url: str, account: str, count: int) -> list[Waiting]:

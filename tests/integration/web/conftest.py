@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 from psycopg import sql
+from sqlalchemy import text
 
 from service import cobalt, log
 from service.app import create_app
@@ -111,6 +112,7 @@ def closing_apps() -> Iterator[Callable[[Settings], Flask]]:
 def settings(shared_app: Flask) -> Settings:
     """Settings with an empty database: what earlier tests left is gone."""
     with transaction(shared_app.extensions["engine"]) as session:
+        session.execute(text("SET LOCAL session_replication_role = replica"))  # no triggers, which would count that
         for table in reversed(Base.metadata.sorted_tables):
             session.execute(table.delete())
     found: Settings = shared_app.extensions["settings"]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from tests.integration.web.conftest import Api
+    from tests.integration.web.conftest import Api, Book
 
 HEADER = "mrn,location,date,time,provider,type,note"
 GOOD = "000123,Main Clinic,2030-01-15,10:00,Dr. Smith,new_patient,"
@@ -282,6 +282,18 @@ def test_db_check_compares_the_migrations_with_the_models(
     monkeypatch.setenv("DATABASE_URL", database_url)
     ran = run("db", "check")
     assert (ran.code, ran.out) == (0, "the migrations and the models agree\n")
+
+
+def test_db_recount_counts_what_was_written_past_the_triggers(
+    run: Callable[..., Ran], environment: dict[str, str], api: Api, book: Book
+) -> None:
+    book.queued()
+    with psycopg.connect(environment["DATABASE_URL"]) as connection:
+        connection.execute("SET session_replication_role = replica")
+        connection.execute("UPDATE appointments SET submission = 'unconfirmed'")
+    assert api.read("/v1/stats")["submission"]["unconfirmed"] == 0
+    assert run("db", "recount") == Ran(0, "everything is counted anew\n", "")
+    assert api.read("/v1/stats")["submission"]["unconfirmed"] == 1
 
 
 # submit

@@ -1,0 +1,154 @@
+"""Reads of the counts: all of one answer from one snapshot, and none by looking through a big table."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from sqlalchemy.orm import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """Whole hours or days, UTC.
+
+    Args:
+        per: ``hour`` or ``day``: how long each bucket is.
+        begins: The start of the first bucket.
+        ends: The end of the last.
+    """
+
+    per: str
+    begins: datetime
+    ends: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Appointments:
+    """How many appointments there are in which state."""
+
+    status: Counter[str]
+    submission: Counter[str]
+    failure_category: Counter[str]
+
+    @property
+    def submitted(self) -> int:
+        """How many were asked for: each of them has one status."""
+        return self.status.total()
+
+
+@dataclass(frozen=True, slots=True)
+class Pile:
+    """How much waits, and since when."""
+
+    count: int
+    oldest: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What a dashboard shows.
+
+    Args:
+        as_of: PostgreSQL's clock when the snapshot was taken.
+        appointments: All of them, as they are now.
+        oldest_processing: When that was asked for which has processed longest.
+        unmatched: Events that no appointment is known for, of all accounts.
+        quarantined: What could not be read and no replay has read since, of all accounts.
+        buckets: Those asked for in the period, by the start of their bucket, as they are now. Empty ones are absent.
+        outcomes: Those learned in the period: where the event came from, empty for none -> histogram of outcome times.
+    """
+
+    as_of: datetime
+    appointments: Appointments
+    oldest_processing: datetime | None
+    unmatched: Pile
+    quarantined: Pile
+    buckets: Mapping[datetime, Appointments]
+    outcomes: Mapping[str, Counter[int]]
+
+
+_OF_ACCOUNT = "(CAST(:account AS text) IS NULL OR account = :account)"
+
+_TOTALS = text(f"""
+SELECT status, submission, failure_category, sum(count)::bigint AS count FROM (
+  SELECT status, submission, failure_category, count FROM appointment_counts WHERE per = 'ever' AND {_OF_ACCOUNT}
+  UNION ALL
+  SELECT status, submission, COALESCE(failure_category, ''), count FROM appointment_count_deltas WHERE {_OF_ACCOUNT}
+) AS counted GROUP BY 1, 2, 3
+""")  # noqa: S608 (constants)
+
+_BUCKETS = text(f"""
+SELECT starts_at, status, submission, failure_category, sum(count)::bigint AS count FROM (
+  SELECT starts_at, status, submission, failure_category, count FROM appointment_counts
+  WHERE per = :per AND starts_at >= :begins AND starts_at < :ends AND {_OF_ACCOUNT}
+  UNION ALL
+  SELECT date_bin(CAST('1 ' || :per AS interval), asked_hour, 'epoch'), status, submission,
+    COALESCE(failure_category, ''), count
+  FROM appointment_count_deltas WHERE asked_hour >= :begins AND asked_hour < :ends AND {_OF_ACCOUNT}
+) AS counted GROUP BY 1, 2, 3, 4 HAVING sum(count) <> 0
+""")  # noqa: S608 (constants)
+
+_OUTCOMES = text(f"""
+SELECT learned_from, took, sum(count)::bigint AS count FROM (
+  SELECT learned_from, took, count FROM outcome_counts
+  WHERE per = :per AND starts_at >= :begins AND starts_at < :ends AND {_OF_ACCOUNT}
+  UNION ALL
+  SELECT COALESCE(learned_from, ''), took, count FROM appointment_count_deltas
+  WHERE settled_hour >= :begins AND settled_hour < :ends AND {_OF_ACCOUNT}
+) AS counted GROUP BY 1, 2 HAVING sum(count) <> 0
+""")  # noqa: S608 (constants)
+
+_WAITING = text(f"""
+SELECT now() AS as_of,
+  (SELECT min(requested_at) FROM appointments WHERE status = 'processing' AND {_OF_ACCOUNT}) AS oldest_processing,
+  (SELECT COALESCE(sum(count), 0)::bigint FROM unmatched_counts) AS unmatched,
+  (SELECT min(received_at) FROM events WHERE disposition = 'unmatched') AS oldest_unmatched,
+  (SELECT count(*) FROM quarantine WHERE replayed_at IS NULL) AS quarantined,
+  (SELECT min(received_at) FROM quarantine WHERE replayed_at IS NULL) AS oldest_quarantined
+""")  # noqa: S608 (constants)
+
+
+def read_stats(session: Session, period: Period, account: str | None) -> Stats:
+    """Read everything at one moment.
+
+    Args:
+        session: A transaction that has not read anything yet.
+        period: For the buckets and the outcomes.
+        account: Only of this one, where that makes sense.
+    """
+    session.connection(execution_options={"isolation_level": "REPEATABLE READ"})  # else each statement sees its own
+    asked = {"account": account, "per": period.per, "begins": period.begins, "ends": period.ends}
+    waiting = session.execute(_WAITING, asked).one()
+    buckets: dict[datetime, list[Sequence[Any]]] = defaultdict(list)
+    for starts_at, *counted in session.execute(_BUCKETS, asked):
+        buckets[starts_at].append(counted)
+    outcomes: dict[str, Counter[int]] = defaultdict(Counter)
+    for learned_from, took, count in session.execute(_OUTCOMES, asked):
+        outcomes[learned_from][took] = count
+    return Stats(
+        as_of=waiting.as_of,
+        appointments=_appointments(session.execute(_TOTALS, asked).all()),
+        oldest_processing=waiting.oldest_processing,
+        unmatched=Pile(waiting.unmatched, waiting.oldest_unmatched),
+        quarantined=Pile(waiting.quarantined, waiting.oldest_quarantined),
+        buckets={starts_at: _appointments(rows) for starts_at, rows in buckets.items()},
+        outcomes=outcomes,
+    )
+
+
+def _appointments(rows: Iterable[Sequence[Any]]) -> Appointments:
+    found = Appointments(Counter(), Counter(), Counter())
+    for status, submission, failure_category, count in rows:
+        found.status[status] += count
+        found.submission[submission] += count
+        if failure_category:
+            found.failure_category[failure_category] += count
+    return found
