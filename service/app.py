@@ -10,7 +10,7 @@ from flask_smorest import Api
 from werkzeug.exceptions import NotFound, UnsupportedMediaType
 
 from service import log
-from service.api import appointments, ops, problems, quarantine, stats, tracing
+from service.api import appointments, changes, ops, problems, quarantine, stats, tracing
 from service.batches import Batches, in_a_thread
 from service.circuit import Circuit
 from service.db import make_engine
@@ -87,6 +87,7 @@ def create_app(settings: Settings) -> Flask:
     api.register_blueprint(appointments.blueprint)
     api.register_blueprint(quarantine.blueprint)
     api.register_blueprint(stats.blueprint)
+    api.register_blueprint(changes.blueprint)
     problems.register(app)  # after flask-smorest, whose own error handler answers in another shape
     return app
 

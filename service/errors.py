@@ -38,13 +38,17 @@ class InvalidFieldsError(AppointmentsError):
 
 
 class InvalidCursorError(AppointmentsError):
-    """A cursor was altered, cut short or made up, or it belongs to a list with other filters or another order."""
+    """A cursor was altered, cut short or made up, or it belongs to a list with other filters or another order.
 
-    def __init__(self) -> None:
+    Args:
+        parameter: In which it came.
+    """
+
+    def __init__(self, parameter: str = "cursor") -> None:
         super().__init__(
             "This cursor is not one of this list's: use `next_cursor` unaltered, with the same filters and sort."
         )
-        self.errors = {"/query/cursor": "Is not a cursor of this list."}
+        self.errors = {f"/query/{parameter}": "Is not a cursor of this list."}
 
 
 class BusyError(AppointmentsError):
@@ -86,3 +90,19 @@ class KeyReusedError(AppointmentsError):
 
 class KeyInUseError(AppointmentsError):
     """A request with the same Idempotency-Key is under way."""
+
+
+class ChangesLostError(AppointmentsError):
+    """A cursor of changes belongs to a database that this one is not, or is no more."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the database was restored from a copy since this cursor was given: leave `after` out, to begin anew"
+        )
+
+
+class ChangesUnreadyError(DatabaseUnavailableError):
+    """The database was restored from a copy, and its changes have not been renumbered yet."""
+
+    def __init__(self) -> None:
+        super().__init__("the database was restored from a copy; changes can be followed when a worker has seen to it")

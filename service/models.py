@@ -109,6 +109,11 @@ class Appointment(Base):
         server_default=NOW, comment="When a person asked for the current attempt"
     )
     settled_at: Mapped[datetime | None]
+    changed_in: Mapped[int] = mapped_column(
+        BigInteger,
+        server_default=text("((pg_current_xact_id())::text)::bigint"),
+        comment="The transaction that made this version; set by a trigger",
+    )
 
     __table_args__ = (
         CheckConstraint("status IN ('processing', 'created', 'failed')", name="status"),
@@ -131,6 +136,7 @@ class Appointment(Base):
         Index("ix_appointments_due", "due_at", postgresql_where=text("status = 'processing'")),
         Index("ix_appointments_unconfirmed", "due_at", postgresql_where=text("submission = 'unconfirmed'")),
         Index("ix_appointments_processing", "requested_at", postgresql_where=text("status = 'processing'")),
+        Index("ix_appointments_changed_in_id", "changed_in", "id"),
         # The lists: docs/decisions says why these. Each filter has both sorts; what trails the time is checked in the
         # index, so that rows which do not match are not fetched; ties of a time are few, and sorted by id in memory.
         Index("ix_appointments_created_at", "created_at", "status", "starts_at"),
@@ -360,6 +366,23 @@ class OutcomeCount(Base):
     count: Mapped[int] = mapped_column(BigInteger)
 
     __table_args__ = (CheckConstraint("per IN ('hour', 'day')", name="per"),)
+
+
+class ChangeMark(Base):
+    """How far the numbers of changes had got for certain: what a new timeline shares with the one before."""
+
+    __tablename__ = "change_marks"
+
+    database: Mapped[str] = mapped_column(
+        primary_key=True, comment="The cluster's system identifier and the database's oid"
+    )
+    timeline: Mapped[int] = mapped_column(
+        primary_key=True, comment="A fail-over or a restore to a point in time begins one"
+    )
+    reached: Mapped[int] = mapped_column(
+        BigInteger, comment="Every transaction before this one had ended when this was written"
+    )
+    at: Mapped[datetime] = mapped_column(server_default=NOW)
 
 
 APPOINTMENT_COUNT_DELTAS = Table(

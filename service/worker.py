@@ -13,6 +13,7 @@ from service.db import make_engine
 from service.errors import DatabaseUnavailableError
 from service.usecases.ask_cobalt import CALLS_AT_ONCE, Asker, sweep_unmatched
 from service.usecases.idempotency import forget_answers
+from service.usecases.keep_changes import keep_changes
 from service.usecases.keep_counts import fold_counts
 from service.usecases.submit import Submitter, expire_leases
 
@@ -90,6 +91,7 @@ def run(settings: Settings) -> None:
             Job("sweep unmatched", lambda: sweep_unmatched(engine), every=SWEEP_EVERY),
             Job("forget answers", lambda: forget_answers(engine), every=SWEEP_EVERY),
             Job("fold counts", lambda: fold_counts(engine), every=FOLD_EVERY),
+            Job("keep changes", lambda: keep_changes(engine), every=SWEEP_EVERY),
         ]
         logger.info("worker ready", count=settings.cobalt_concurrency)
         while not stopping.is_set():

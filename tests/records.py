@@ -168,6 +168,19 @@ def until(condition: Callable[[], object], seconds: float = 10) -> None:
         time.sleep(0.005)
 
 
+def wait_for_the_others(engine: Engine) -> None:
+    """Wait until whatever was written before now has ended: other tests share the server, and delay what is shown."""
+    with transaction(engine) as session:
+        now = session.scalar(text("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint"))
+
+    def have_ended() -> bool:
+        with transaction(engine) as session:
+            reached = session.scalar(text("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"))
+            return bool(reached >= now)
+
+    until(have_ended, 60)
+
+
 def in_batches(items: Sequence[bytes], sizes: Sequence[int]) -> list[Sequence[bytes]]:
     """Cut a sequence into batches of these sizes, which repeat."""
     batches: list[Sequence[bytes]] = []

@@ -12,8 +12,7 @@ from service.api.answers import best_type, json_answer
 from service.api.appointment_csv import CONTENT_TYPE, csv_pieces
 from service.api.appointment_file import csv_file
 from service.api.auth import sees_phi
-from service.api.context import engine, overdue_before, settings
-from service.api.cursors import Cursors
+from service.api.context import cursors, engine, overdue_before
 from service.api.list_query import PER_PAGE, SHOWN, ListQuery
 from service.db import transaction
 from service.store import appointment_views
@@ -38,8 +37,7 @@ def answer_list(query: Mapping[str, Any]) -> Response:
     kind = best_type(JSON, CSV)
     listing = ListQuery.listing(query)
     tied_to = {**listing.filters, "sort": listing.sort}
-    cursors = Cursors(settings().cobalt_client_secret)
-    after = cursors.decode(query["cursor"], tied_to) if "cursor" in query else None
+    after = cursors().decode(query["cursor"], tied_to) if "cursor" in query else None
     names = tuple(dict.fromkeys(query.get("fields_", SHOWN)))
     unmasked, before = sees_phi(), overdue_before()
     if kind == CSV and "limit" not in query:
@@ -48,7 +46,7 @@ def answer_list(query: Mapping[str, Any]) -> Response:
         page = appointment_views.list_appointments(
             session, listing, after=after, limit=query.get("limit", PER_PAGE), overdue_before=before
         )
-    next_cursor = cursors.encode(page.last, tied_to) if page.last else None
+    next_cursor = cursors().encode(page.last, tied_to) if page.last else None
     headers = _headers(next_cursor)
     shown = [representation.appointment(row, unmasked=unmasked, overdue_before=before) for row in page.rows]
     if kind == CSV:

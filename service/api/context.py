@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from flask import current_app
 
+from service.api.cursors import Cursors
+
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
@@ -28,3 +30,8 @@ def settings() -> Settings:
 def overdue_before() -> datetime:
     """Say when those were asked for that have become overdue just now."""
     return datetime.now(UTC) - settings().overdue_after
+
+
+def cursors() -> Cursors:
+    """Get what makes and reads cursors."""
+    return Cursors(settings().cobalt_client_secret)

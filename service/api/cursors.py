@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from service.errors import InvalidCursorError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 CHECK = 16
 """Bytes of the check: too many to guess."""
@@ -36,8 +36,7 @@ class Cursors:
             listing: What makes this list this list: its filters and its order.
         """
         at, row_id = last
-        place = json.dumps([at.isoformat(), row_id]).encode()
-        return base64.urlsafe_b64encode(self._check(place, listing) + place).decode().rstrip("=")
+        return self.seal([at.isoformat(), row_id], listing)
 
     def decode(self, cursor: str, listing: Mapping[str, Any]) -> tuple[datetime, str]:
         """Read a cursor of this list.
@@ -45,16 +44,30 @@ class Cursors:
         Raises:
             InvalidCursorError: It is not one.
         """
-        try:
-            content = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise InvalidCursorError from error
-        check, place = content[:CHECK], content[CHECK:]
-        if not hmac.compare_digest(check, self._check(place, listing)):
-            raise InvalidCursorError
-        at, row_id = json.loads(place)
+        at, row_id = self.unseal(cursor, listing)
         return datetime.fromisoformat(at), row_id
 
-    def _check(self, place: bytes, listing: Mapping[str, Any]) -> bytes:
-        tied_to = json.dumps(listing, sort_keys=True, default=str).encode()
-        return hmac.digest(self._key, tied_to + b"\0" + place, "sha256")[:CHECK]
+    def seal(self, place: Sequence[Any], tied_to: Mapping[str, Any]) -> str:
+        """Make the cursor of a place, in whatever values of JSON describe it, for one use alone."""
+        content = json.dumps(place).encode()
+        return base64.urlsafe_b64encode(self._check(content, tied_to) + content).decode().rstrip("=")
+
+    def unseal(self, cursor: str, tied_to: Mapping[str, Any]) -> list[Any]:
+        """Read the place of a cursor.
+
+        Raises:
+            InvalidCursorError: It was not sealed for this use.
+        """
+        try:
+            sealed = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise InvalidCursorError from error
+        check, content = sealed[:CHECK], sealed[CHECK:]
+        if not hmac.compare_digest(check, self._check(content, tied_to)):
+            raise InvalidCursorError
+        place: list[Any] = json.loads(content)
+        return place
+
+    def _check(self, content: bytes, tied_to: Mapping[str, Any]) -> bytes:
+        use = json.dumps(tied_to, sort_keys=True, default=str).encode()
+        return hmac.digest(self._key, use + b"\0" + content, "sha256")[:CHECK]

@@ -12,6 +12,7 @@ from service import log
 from service.errors import (
     AppointmentsError,
     BusyError,
+    ChangesLostError,
     ConflictError,
     DatabaseUnavailableError,
     InvalidCursorError,
@@ -33,6 +34,7 @@ CONTENT_TYPE = "application/problem+json"
 _STATUS = {
     NotFoundError: HTTPStatus.NOT_FOUND,
     ConflictError: HTTPStatus.CONFLICT,
+    ChangesLostError: HTTPStatus.GONE,
     KeyInUseError: HTTPStatus.CONFLICT,
     KeyReusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
     InvalidHeaderError: HTTPStatus.BAD_REQUEST,

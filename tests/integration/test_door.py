@@ -324,6 +324,7 @@ HISTORIES = 8  # in each database
 TIMES = {
     "created_at",
     "updated_at",
+    "changed_in",
     "requested_at",
     "settled_at",
     "due_at",

@@ -1,0 +1,98 @@
+"""The feed of changes over HTTP."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from flask import url_for
+from flask.views import MethodView
+from marshmallow import RAISE, Schema, fields, validate
+
+from service.api import representation
+from service.api.arguments import Blueprint
+from service.api.auth import requires, sees_phi
+from service.api.context import cursors, engine, overdue_before
+from service.api.schemas import MOST_PER_PAGE, AppointmentOut
+from service.db import transaction
+from service.errors import InvalidCursorError
+from service.store import changes
+from service.store.changes import Position
+
+if TYPE_CHECKING:
+    from service.api.cursors import Cursors
+
+NOW = "now"
+TIED_TO = {"feed": "changes"}
+
+blueprint = Blueprint("changes", __name__, url_prefix="/v1/changes", description="What changed, to be followed")
+
+
+class ChangesQuery(Schema):
+    """Where to go on, and how far."""
+
+    class Meta:
+        """A misspelt parameter is an error."""
+
+        unknown = RAISE
+
+    after = fields.String(
+        metadata={"description": "`next_cursor` of the answer before; `now` for what changes from now on; left out,"
+                  " for everything from the beginning"}
+    )  # fmt: skip
+    limit = fields.Integer(load_default=50, validate=validate.Range(1, MOST_PER_PAGE))
+
+
+class ChangesOut(Schema):
+    """Appointments that changed, oldest change first, each once and as it is now."""
+
+    data = fields.List(fields.Nested(AppointmentOut), required=True)
+    next_cursor = fields.String(
+        required=True, metadata={"description": "Goes on here; always given, also when nothing is new"}
+    )
+    more = fields.Boolean(required=True, metadata={"description": "Whether there is more already: ask again at once"})
+    as_of = fields.String(required=True, metadata={"format": "date-time"})
+
+
+@blueprint.route("")
+class ChangesView(MethodView):
+    """Changes."""
+
+    @requires("read")
+    @blueprint.arguments(ChangesQuery, location="query")
+    @blueprint.response(HTTPStatus.OK, ChangesOut)
+    def get(self, query: dict[str, Any]) -> Any:  # noqa: ANN401
+        """Read which appointments changed since the cursor; none is ever skipped, whoever writes meanwhile."""
+        now = datetime.now(UTC)
+        after = None if query.get("after", NOW) == NOW else read_cursor(cursors(), query["after"])
+        with transaction(engine()) as session:
+            if query.get("after") == NOW:
+                found = changes.Changes([], changes.find_end(session), more=False)
+            else:
+                found = changes.list_changes(session, after=after, limit=query["limit"])
+        shown = [
+            representation.appointment(row, unmasked=sees_phi(), overdue_before=overdue_before()) for row in found.rows
+        ]
+        cursor = write_cursor(cursors(), found.last)
+        body = {"data": shown, "next_cursor": cursor, "more": found.more, "as_of": now.isoformat()[:-6] + "Z"}
+        following = url_for("changes.ChangesView", after=cursor, limit=query["limit"])
+        return body, HTTPStatus.OK, {"Link": f'<{following}>; rel="next"'}
+
+
+def write_cursor(cursors: Cursors, position: Position) -> str:
+    """Make the cursor of a position."""
+    place = [position.database, position.timeline, position.number, position.appointment_id]
+    return cursors.seal(place, TIED_TO)
+
+
+def read_cursor(cursors: Cursors, cursor: str) -> Position:
+    """Read a cursor.
+
+    Raises:
+        InvalidCursorError: It is not one of this feed's, or not as it was given.
+    """
+    try:
+        return Position(*cursors.unseal(cursor, TIED_TO))
+    except InvalidCursorError as error:
+        raise InvalidCursorError("after") from error
