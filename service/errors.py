@@ -105,4 +105,6 @@ class ChangesUnreadyError(DatabaseUnavailableError):
     """The database was restored from a copy, and its changes have not been renumbered yet."""
 
     def __init__(self) -> None:
-        super().__init__("the database was restored from a copy; changes can be followed when a worker has seen to it")
+        super().__init__(
+            "the database was restored from a copy: it takes `db upgrade`, or a worker, before changes can be followed"
+        )

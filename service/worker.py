@@ -27,6 +27,8 @@ SWEEP_EVERY = 60.0
 """Seconds: behind mechanisms that leave nothing to sweep."""
 FOLD_EVERY = 2.0
 """Seconds: what is not folded yet is added up for each answer of the stats."""
+MARK_EVERY = 10.0
+"""Seconds: what changed since the last mark comes twice after a fail-over."""
 
 logger = log.get_logger(__name__)
 
@@ -91,7 +93,7 @@ def run(settings: Settings) -> None:
             Job("sweep unmatched", lambda: sweep_unmatched(engine), every=SWEEP_EVERY),
             Job("forget answers", lambda: forget_answers(engine), every=SWEEP_EVERY),
             Job("fold counts", lambda: fold_counts(engine), every=FOLD_EVERY),
-            Job("keep changes", lambda: keep_changes(engine), every=SWEEP_EVERY),
+            Job("keep changes", lambda: keep_changes(engine), every=MARK_EVERY),
         ]
         logger.info("worker ready", count=settings.cobalt_concurrency)
         while not stopping.is_set():

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import click
 
 from service import db as database
 from service.config import read_database_url
 from service.usecases import keep_counts
+from service.usecases.keep_changes import renumber_changes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Engine
 
 LONGEST = timedelta(hours=1)
 """For one statement that reads a whole table."""
@@ -22,8 +30,11 @@ def db() -> None:
 
 @db.command()
 def upgrade() -> None:
-    """Bring the database at DATABASE_URL to the newest schema."""
+    """Bring the database at DATABASE_URL to the newest schema, and make a restored copy ready to be followed."""
     database.upgrade(read_database_url())
+    with _patient_engine() as engine:
+        while renumber_changes(engine):
+            pass
 
 
 @db.command()
@@ -33,11 +44,8 @@ def recount() -> None:
     For when rows were written past the triggers that count them, as a restore of data alone does. The service may run
     meanwhile.
     """
-    engine = database.make_engine(read_database_url(), pool=2, statement_timeout=LONGEST, lock_timeout=LONGEST)
-    try:
+    with _patient_engine() as engine:
         keep_counts.recount(engine)
-    finally:
-        engine.dispose()
     click.echo("everything is counted anew")
 
 
@@ -59,6 +67,15 @@ def check() -> None:
     if differences:
         sys.exit("the migrations and the models differ")
     click.echo("the migrations and the models agree")
+
+
+@contextmanager
+def _patient_engine() -> Iterator[Engine]:
+    engine = database.make_engine(read_database_url(), pool=1, statement_timeout=LONGEST, lock_timeout=LONGEST)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 COMMANDS = (db,)

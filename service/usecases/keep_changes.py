@@ -12,22 +12,23 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 MOST = 5000
-"""Rows that one transaction renumbers; they are locked meanwhile."""
+"""Rows that are renumbered at once: they are locked meanwhile."""
 
 logger = log.get_logger(__name__)
 
 
 def keep_changes(engine: Engine) -> dict[str, int]:
-    """Write down how far the changes have got, and take numbers back that a restored copy brought; returns counts."""
-    renumbered = 0
-    while True:
-        with transaction(engine) as session:
-            found = changes.renumber(session, most=MOST)
-        renumbered += found
-        if found < MOST:
-            break
-    if renumbered:
-        logger.warning("the database was restored from a copy: changes renumbered", count=renumbered)
+    """Write down how far the changes have got, and renumber some; returns counts."""
+    renumbered = renumber_changes(engine)
     with transaction(engine) as session:
         changes.mark(session)
     return {"renumbered": renumbered}
+
+
+def renumber_changes(engine: Engine) -> int:
+    """Take back some of the numbers that a restored copy brought; returns how many, 0 when none is left."""
+    with transaction(engine) as session:
+        renumbered = changes.renumber(session, most=MOST)
+    if renumbered:
+        logger.warning("the database was restored from a copy: changes renumbered", count=renumbered)
+    return renumbered

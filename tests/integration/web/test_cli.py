@@ -284,6 +284,17 @@ def test_db_check_compares_the_migrations_with_the_models(
     assert (ran.code, ran.out) == (0, "the migrations and the models agree\n")
 
 
+def test_db_upgrade_makes_a_restored_copy_ready_to_be_followed(
+    run: Callable[..., Ran], environment: dict[str, str], api: Api, book: Book
+) -> None:
+    book.queued()
+    with psycopg.connect(environment["DATABASE_URL"]) as connection:
+        connection.execute("UPDATE appointments SET changed_in = changed_in + 1000000000")
+    assert api.get("/v1/changes").status_code == 503
+    assert run("db", "upgrade").code == 0
+    assert len(api.read("/v1/changes")["data"]) == 1
+
+
 def test_db_recount_counts_what_was_written_past_the_triggers(
     run: Callable[..., Ran], environment: dict[str, str], api: Api, book: Book
 ) -> None:
