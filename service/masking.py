@@ -1,12 +1,19 @@
-"""Owns what a reader without the `phi` scope sees in place of MRNs and notes."""
+"""Owns what a reader without the `phi` scope sees in place of MRNs, notes and what else names a patient."""
 
 import re
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 _STARS = "***"  # always three, so that the length does not show
 _SHOWN = 2
 _SHORT = 4  # an MRN of fewer characters is as likely to be found in a date or a time
+_LONG = 6  # one of so many is recognised though it is written with spaces or dashes
+_SHORT_NOTE = 8  # a note of fewer characters is hidden only where it stands as words of its own
+_ROUNDS = 5  # what is left beside stars may look like an MRN again; it gets shorter each time
+_MOST_NAMED = 200  # Cobalt's events name one; beyond this, nothing of the value is shown
 
 
 def mask_mrn(mrn: str) -> str:
@@ -14,27 +21,80 @@ def mask_mrn(mrn: str) -> str:
     return _STARS + mrn[-_SHOWN:] if len(mrn) > _SHOWN else _STARS
 
 
-def mask_text(text: str, mrns: Iterable[str]) -> str:
-    """Replace every known MRN, and whatever the text itself calls one ("MRN 'xyz'", "mrn=xyz").
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What must not be seen, made ready for several texts; `know` makes it.
 
-    Masking too much is preferred to leaking. Case does not count, and an MRN is also found without its leading
-    zeros. One of four characters or more is found inside longer words and numbers too, and all of such a word
-    is masked; a shorter one only where it stands alone, or it would be found everywhere.
+    `whole` are folded MRNs as they were written; `loose` are long ones without their spaces and dashes, to be
+    found whatever stands between their characters; `notes` are folded free texts.
     """
-    return _mask_text(text, _known(mrns))
+
+    whole: frozenset[str]
+    loose: frozenset[str]
+    notes: frozenset[str]
 
 
-def mask_json(value: object, mrns: Iterable[str]) -> Any:  # noqa: ANN401 - JSON in, JSON of the same shape out
+def know(mrns: Iterable[str], notes: Iterable[str] = ()) -> Known:
+    """Make ready what must not be seen.
+
+    Args:
+        mrns: Every MRN that a text may contain: as asked for, as it was before, as Cobalt said.
+        notes: Free texts about the patient that may be repeated in another's words.
+    """
+    whole, loose = set(), set()
+    for mrn in mrns:
+        folded = _fold(mrn.strip())[0]
+        plain = "".join(filter(str.isalnum, folded))
+        whole |= {folded, folded.lstrip("0"), plain, plain.lstrip("0")}
+        # What is left of an MRN where another system drops its prefix or its suffix.
+        parts = {plain.lstrip("0"), *(run.lstrip("0") for run in _DIGITS.findall(plain))}
+        loose |= {part for part in parts if len(part) >= _LONG}
+    texts = {_fold(note.strip())[0] for note in notes}
+    return Known(frozenset(whole - {""}), frozenset(loose), frozenset(text for text in texts if len(text) >= _SHORT))
+
+
+def mask_text(text: str, mrns: Iterable[str] | Known) -> str:
+    """Replace every known MRN, whatever the text itself calls one ("MRN 'xyz'", "mrn=xyz"), and known notes.
+
+    Masking too much is preferred to leaking. Case, accents and the script of digits do not count, and an MRN
+    is also found without its leading zeros. One of four characters or more is found inside longer words and
+    numbers too, and all of such a word is masked; a shorter one only where it stands alone, or it would be
+    found everywhere. One of six or more is found though spaces, dashes or dots stand between its characters.
+    """
+    known = mrns if isinstance(mrns, Known) else know(mrns)
+    masked = _replaced(text, [*_labelled(text), *_known_spans(text, known)])
+    for _ in range(_ROUNDS):
+        if masked == text:
+            return text
+        text, masked = masked, _replaced(masked, _known_spans(masked, known))
+    return _STARS
+
+
+def mask_json(value: object, mrns: Iterable[str] | Known) -> Any:  # noqa: ANN401 - JSON in, JSON of the same shape out
     """Mask JSON deeply: strings and keys as `mask_text`, and numbers that hold a known MRN.
 
-    Whatever stands under a key that names an MRN (`mrn`, `patient_mrn`, `patientMrn`) is masked, known or
-    not. Keys that name a note (`note`, `notes`, `visit_note`) are left out. Both at any depth.
+    Whatever stands under a key that names an MRN (`mrn`, `patient_mrn`, `patientMrn`, `patient_id`) is masked,
+    known or not, and wherever else the value repeats it. Keys that name a note (`note`, `visit_note`) or what
+    else identifies a patient (`first_name`, `dob`, `phone`) are left out. All of it at any depth.
     """
-    return _mask_json(value, _known(mrns))
+    known = mrns if isinstance(mrns, Known) else know(mrns)
+    named = named_mrns(value)
+    if len(named) > _MOST_NAMED:
+        return {} if isinstance(value, dict) else [] if isinstance(value, list) else _STARS
+    if named:
+        more = know(named)
+        known = Known(known.whole | more.whole, known.loose | more.loose, known.notes)
+    return _mask_json(value, known)
 
 
+def named_mrns(value: object) -> list[str]:
+    """List what JSON itself calls an MRN, at any depth: texts and numbers under keys that name one."""
+    return list(dict.fromkeys(_named(value, under_mrn=False)))
+
+
+_DIGITS = re.compile(r"[0-9]+")
 _LABEL = (
-    r"(?:mrns?|medical\s{1,3}record\s{1,3}(?:number|no))"
+    r"(?:mrns?|m\.\s?r\.\s?n\.?|(?:medical\s{1,3}record|patient|chart)\s{1,3}(?:number|no|id|identifier))"
     r"""['"\u2019\u201d\\]{0,3}[\s_-]{0,3}(?:(?:is|was|of|with|number|no|value)\b\.?)?\s{0,3}"""
 )
 _LABELLED = tuple(
@@ -51,17 +111,28 @@ _LABELLED = tuple(
         r"(?=[\w-]{0,50}\d)(\w[\w-]*)",
     )
 )
+_LABEL_WORDS = ("mrn", "record", "patient", "chart", "m.")
+# What people and systems put between the characters of a number; a colon stands in times.
+_BETWEEN = " \t\r\n\u00a0\u2007\u2009\u202f-\u2010\u2011\u2012\u2013\u2014\u2015\u2212._,/\\'\u2019"
+_BETWEEN_DROPPED = str.maketrans("", "", _BETWEEN)
+_GAP = f"[{re.escape(_BETWEEN)}]{{0,3}}"
 
 
-def _mask_text(text: str, known: frozenset[str]) -> str:
-    lowered = _lower(text)
-    spans = []
-    if "mrn" in lowered or "record" in lowered:  # most texts have no label, and three patterns take their time
-        spans = [match.span(1) for pattern in _LABELLED for match in pattern.finditer(text)]
-    for mrn in known:
-        spans += _spans_of(mrn, lowered)
-    if not spans:
-        return text
+def _labelled(text: str) -> Iterator[tuple[int, int]]:
+    """Return where the text itself says that an MRN stands."""
+    lowered = text.lower()
+    if any(word in lowered for word in _LABEL_WORDS):  # most texts have no label, and the patterns take their time
+        for pattern in _LABELLED:
+            yield from (match.span(1) for match in pattern.finditer(text))
+
+
+def _known_spans(text: str, known: Known) -> list[tuple[int, int]]:
+    folded, places = _fold(text)
+    spans = _spans(folded, known)
+    return spans if places is None else [(places[start], places[end - 1] + 1) for start, end in spans]
+
+
+def _replaced(text: str, spans: list[tuple[int, int]]) -> str:
     parts = []
     done = 0
     for start, end in _merged(spans):
@@ -71,21 +142,54 @@ def _mask_text(text: str, known: frozenset[str]) -> str:
     return "".join([*parts, text[done:]])
 
 
-def _spans_of(mrn: str, text: str) -> list[tuple[int, int]]:
-    """Return where an MRN stands in a text, both in lower case, with the rest of the words it is part of."""
-    spans = []
-    found = text.find(mrn)
-    while found >= 0:
-        start, end = found, found + len(mrn)
-        while start and text[start - 1].isalnum():
-            start -= 1
-        while end < len(text) and text[end].isalnum():
-            end += 1
-        if len(mrn) >= _SHORT or end - start == len(mrn):
-            spans.append((start, end))
-        # One that is not within this word can begin in it still, if it has a hyphen or the like.
-        found = text.find(mrn, max(found + 1, end - len(mrn) + 1))
+def _spans(folded: str, known: Known) -> list[tuple[int, int]]:
+    """Return where something known stands in a folded text, with the rest of the words it is part of."""
+    spans = [span for mrn in known.whole for span in _spans_of(mrn, folded)]
+    if known.loose:
+        closed = folded.translate(_BETWEEN_DROPPED)
+        for mrn in known.loose:
+            if mrn in closed:
+                spans += _loose_spans_of(mrn, folded)
+    for note in known.notes:
+        start = folded.find(note)
+        while start >= 0:
+            end = start + len(note)
+            if len(note) >= _SHORT_NOTE or _whole_words(start, end, folded) == (start, end):
+                spans.append((start, end))
+            start = folded.find(note, end)
     return spans
+
+
+def _spans_of(mrn: str, folded: str) -> Iterator[tuple[int, int]]:
+    found = folded.find(mrn)
+    while found >= 0:
+        start, end = _whole_words(found, found + len(mrn), folded)
+        shown_of_a_mask = len(mrn) <= _SHOWN and folded[:found].endswith("*")
+        if (len(mrn) >= _SHORT or end - start == len(mrn)) and not shown_of_a_mask:
+            yield start, end
+        # One that is not within this word can begin in it still, if it has a hyphen or the like.
+        found = folded.find(mrn, max(found + 1, end - len(mrn) + 1))
+
+
+def _loose_spans_of(mrn: str, folded: str) -> Iterator[tuple[int, int]]:
+    done = 0
+    for match in _loosely(mrn).finditer(folded):
+        if match.end() > done:  # else it is in the word before
+            start, done = _whole_words(*match.span(), folded)
+            yield start, done
+
+
+def _whole_words(start: int, end: int, folded: str) -> tuple[int, int]:
+    while start and folded[start - 1].isalnum():
+        start -= 1
+    while end < len(folded) and folded[end].isalnum():
+        end += 1
+    return start, end
+
+
+@lru_cache(maxsize=1024)
+def _loosely(mrn: str) -> re.Pattern[str]:
+    return re.compile(_GAP.join(mrn))
 
 
 def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -98,58 +202,94 @@ def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
     return merged
 
 
-def _known(mrns: Iterable[str]) -> frozenset[str]:
-    lowered = {_lower(mrn.strip()) for mrn in mrns}
-    return frozenset(lowered | {mrn.lstrip("0") for mrn in lowered}) - {""}
+def _fold(text: str) -> tuple[str, list[int] | None]:
+    """Fold a text: lower case, no accents, no invisible characters, ASCII digits.
+
+    Returns:
+        The folded text, and for each of its characters where it came from; None where they are the same.
+    """
+    if text.isascii():
+        return text.lower(), None
+    folded, places = [], []
+    for place, character in enumerate(text):
+        for one in _folded(character):
+            folded.append(one)
+            places.append(place)
+    return "".join(folded), places
 
 
-def _lower(text: str) -> str:
-    """Lower the case of each character that stays one character, so that positions are kept."""
-    lowered = text.lower()
-    if len(lowered) == len(text):
-        return lowered
-    return "".join(low if len(low := character.lower()) == 1 else character for character in text)
+@lru_cache(maxsize=4096)
+def _folded(character: str) -> str:
+    if unicodedata.category(character) == "Cf":  # soft hyphens, marks of direction, joiners
+        return ""
+    plain = "".join(
+        one for one in unicodedata.normalize("NFKD", character).casefold() if unicodedata.category(one)[0] != "M"
+    )
+    return "".join(str(unicodedata.decimal(one, one)) for one in plain)
 
 
-def _mask_json(value: object, known: frozenset[str]) -> object:
+def _mask_json(value: object, known: Known) -> object:
     if isinstance(value, str):
-        return _mask_text(value, known)
+        return mask_text(value, known)
     if isinstance(value, dict):
         return {
-            _mask_text(key, known): _mask_all(item, known) if _names_mrn(key) else _mask_json(item, known)
+            mask_text(key, known): _mask_all(item, known) if _names_mrn(key) else _mask_json(item, known)
             for key, item in value.items()
-            if not _names_note(key)
+            if not _is_private(key)
         }
     if isinstance(value, list):
         return [_mask_json(item, known) for item in value]
     if _is_number(value):
         text = str(value)
-        masked = _mask_text(text, known)
+        masked = mask_text(text, known)
         return value if masked == text else masked
     return value
 
 
-def _mask_all(value: object, known: frozenset[str]) -> object:
+def _mask_all(value: object, known: Known) -> object:
     """Mask every string and number, because their key says that they are MRNs."""
     if isinstance(value, dict):
-        return {_mask_text(key, known): _mask_all(item, known) for key, item in value.items() if not _names_note(key)}
+        return {mask_text(key, known): _mask_all(item, known) for key, item in value.items() if not _is_private(key)}
     if isinstance(value, list):
         return [_mask_all(item, known) for item in value]
     return mask_mrn(str(value)) if isinstance(value, str) or _is_number(value) else value
+
+
+def _named(value: object, *, under_mrn: bool) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _named(item, under_mrn=under_mrn or _names_mrn(key))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _named(item, under_mrn=under_mrn)
+    elif under_mrn and (isinstance(value, str) or _is_number(value)):
+        text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+        if text.strip():
+            yield text
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+@lru_cache(maxsize=1024)
 def _plain(key: str) -> str:
-    return "".join(filter(str.isalnum, key.lower()))
+    return "".join(filter(str.isalnum, _fold(key)[0]))
+
+
+_MRN_KEYS = ("mrn", "medicalrecord", "patientid", "patientnumber", "patientno", "chartid", "chartnumber", "chartno")
+_PRIVATE_KEYS = (
+    "firstname", "lastname", "middlename", "fullname", "familyname", "givenname", "patientname", "dateofbirth",
+    "birthdate", "birthday", "socialsecurity", "phone", "telephone", "email", "streetaddress", "homeaddress",
+)  # fmt: skip
+_PRIVATE_WORDS = frozenset({"dob", "ssn", "address", "patient", "patientdob", "patientaddress", "demographics"})
 
 
 def _names_mrn(key: str) -> bool:
     plain = _plain(key)
-    return "mrn" in plain or "medicalrecordnumber" in plain
+    return any(name in plain for name in _MRN_KEYS)
 
 
-def _names_note(key: str) -> bool:
-    return _plain(key).endswith(("note", "notes"))
+def _is_private(key: str) -> bool:
+    plain = _plain(key)
+    return plain.endswith(("note", "notes")) or plain in _PRIVATE_WORDS or any(name in plain for name in _PRIVATE_KEYS)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.masking import mask_json, mask_mrn, mask_text
+from service.masking import know, mask_json, mask_mrn, mask_text, named_mrns
 
 MRN = "123456789"
 ALPHANUMERIC = string.ascii_letters + string.digits
@@ -54,6 +54,53 @@ def test_a_short_mrn_is_masked_only_where_it_stands_alone(text: str, masked: str
 
 
 @pytest.mark.parametrize(
+    ("mrn", "text", "masked"),
+    [
+        (MRN, "patient 123 456 789 is gone", "patient ***89 is gone"),
+        (MRN, "patient 123-456-789", "patient ***89"),
+        (MRN, "patient 00-123.456_789x", "patient 00-***9x"),
+        (MRN, "patient 123,456,789", "patient ***89"),
+        (MRN, "patient 123\u2011456\u202f789", "patient ***89"),
+        (MRN, "patient 1234\u200b56\u00ad789", "patient ***89"),
+        (MRN, "patient \uff11\uff12\uff13\uff14\uff15\uff16\uff17\uff18\uff19", "patient ***\uff18\uff19"),
+        (
+            MRN,
+            "\u0661\u0662\u0663\u0664\u0665\u0666\u0667\u0668\u0669 \U0001d7d7",
+            "***\u0668\u0669 \U0001d7d7",
+        ),
+        ("12-34-56-78", "patient 12345678", "patient ***78"),
+        ("12-34-56-78", "patient 12 34 56 78", "patient ***78"),
+        ("ab-12", "patient AB12, ab-12", "patient ***12, ***12"),
+        ("Zoe\u0301-7741", "patient ZO\u00cb-7741", "patient ***41"),
+        ("QX77410099", "chart 77410099", "chart ***99"),
+        ("QX-00774100-B", "see 774100", "see ***00"),
+        ("1234", "at 12:34 or 12 34", "at 12:34 or 12 34"),
+        ("20250101", "12:20:25 0101", "12:20:25 0101"),
+    ],
+)
+def test_an_mrn_is_found_in_whatever_way_it_is_written(mrn: str, text: str, masked: str) -> None:
+    assert mask_text(text, [mrn]) == masked
+
+
+def test_what_is_left_beside_the_stars_makes_up_no_mrn() -> None:
+    assert mask_text("898989 8989", ["898989"]) == "******89"
+    assert mask_text("042", ["042", "42"]) == "***42"
+
+
+@pytest.mark.parametrize(
+    ("note", "text", "masked"),
+    [
+        ("HIV test first", "note 'hiv TEST first' is too long", "note '***st' is too long"),
+        ("HIV+", "note HIV+ refused", "note ***V+ refused"),
+        ("none", "nonetheless", "nonetheless"),
+        ("as", "as is", "as is"),
+    ],
+)
+def test_a_known_note_is_masked_where_it_is_repeated(note: str, text: str, masked: str) -> None:
+    assert mask_text(text, know([], [note])) == masked
+
+
+@pytest.mark.parametrize(
     ("text", "masked"),
     [
         ("Patient MRN '000000' not found in eCW.", "Patient MRN '***00' not found in eCW."),
@@ -69,6 +116,9 @@ def test_a_short_mrn_is_masked_only_where_it_stands_alone(text: str, masked: str
         ("MRN <4455>", "MRN <***55>"),
         ("MRN4455", "MRN***55"),
         ("medical record number 99a", "medical record number ***9a"),
+        ("M.R.N. 99a", "M.R.N. ***9a"),
+        ("Patient ID: 99a", "Patient ID: ***9a"),
+        ("chart no 99a", "chart no ***9a"),
         ('{"mrn":"abc"}', '{"mrn":"***bc"}'),
         (r"{\"patient_mrn\":\"abc\"}", r"{\"patient_mrn\":\"***bc\"}"),
         ('{"mrn": 123}', '{"mrn": ***23}'),
@@ -94,6 +144,17 @@ def test_text_that_shows_no_mrn_stays_as_it_is(text: str) -> None:
 @given(st.text(), st.text(ALPHANUMERIC, min_size=4, max_size=20), st.text())
 def test_no_text_leaks_a_known_mrn(before: str, mrn: str, after: str) -> None:
     assert mrn.lower() not in mask_text(before + mrn + after, [mrn]).lower()
+
+
+@given(
+    st.text("123456789", min_size=6, max_size=12),
+    st.lists(st.text(" -.\u2011\u200b", max_size=2), min_size=12, max_size=12),
+    st.text("xy ,"),
+)
+def test_no_text_leaks_the_digits_of_a_long_mrn(mrn: str, between: list[str], around: str) -> None:
+    written = "".join(digit + gap for digit, gap in zip(mrn, between, strict=False))
+    masked = mask_text(f"{around}{written}{around}", [mrn])
+    assert mrn not in "".join(filter(str.isdecimal, masked))
 
 
 @given(
@@ -136,6 +197,51 @@ def test_json_is_masked_deeply_and_left_unchanged_itself() -> None:
         "mrn": None,
     }
     assert value == before
+
+
+def test_what_json_calls_an_mrn_is_masked_where_else_it_repeats_it() -> None:
+    value = {
+        "data": {
+            "mrn": 77120045,
+            "failure_reason": "no chart 77120045",
+            "list": [{"why": "77-120-045", "n": 77120045}],
+        },
+        "listed": {"patientId": {"value": "Q-9934", "from": ["Z-5512"]}, "text": "q-9934, z5512"},
+    }
+    assert named_mrns(value) == ["77120045", "Q-9934", "Z-5512"]
+    assert mask_json(value, []) == {
+        "data": {"mrn": "***45", "failure_reason": "no chart ***45", "list": [{"why": "***45", "n": "***45"}]},
+        "listed": {"patientId": {"value": "***34", "from": ["***12"]}, "text": "***34, ***12"},
+    }
+
+
+def test_numbers_are_masked_in_every_form() -> None:
+    assert mask_json([123456789.0, 1.23456789e8, -123456789, 123456.789, 12.5, 10**40], [MRN]) == [
+        "***89.0",
+        "***89.0",
+        "-***89",
+        "***89",
+        12.5,
+        10**40,
+    ]
+
+
+def test_keys_that_name_a_patient_are_left_out() -> None:
+    value = {
+        "patient": {"anything": 1},
+        "patient_first_name": "x",
+        "Patient-Name": "x",
+        "dob": "x",
+        "phoneNumber": "x",
+        "provider_name": "Dr. Smith",
+        "conflict": {"e-mail": "x", "time": "10:00"},
+    }
+    assert mask_json(value, []) == {"provider_name": "Dr. Smith", "conflict": {"time": "10:00"}}
+
+
+def test_json_that_names_more_mrns_than_can_be_looked_for_is_not_shown() -> None:
+    assert mask_json({"mrns": [str(number) for number in range(201)]}, []) == {}
+    assert mask_json([{"mrns": list(range(201))}], []) == []
 
 
 JSON = st.recursive(
