@@ -68,6 +68,7 @@ class Accepted:
     cobalt_appointment_id: str
     job_id: str | None
     replied_at: datetime
+    http_status: int = HTTPStatus.OK.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +271,7 @@ def read_reply(response: httpx.Response, *, known_id: str | None = None) -> Repl
     cobalt_id = known_id or _find(reply, "appointment_id")
     if not reply or reply.get("success") is False or cobalt_id is None:
         return Unclear("a success that cannot be read", status)
-    return Accepted(cobalt_id, _find(reply, "job_id"), _date(response))
+    return Accepted(cobalt_id, _find(reply, "job_id"), _date(response), status)
 
 
 def _find(reply: Mapping[str, Any], name: str) -> str | None:

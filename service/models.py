@@ -201,6 +201,21 @@ class Event(Base):
             "mrn",
             postgresql_where=text("disposition = 'unmatched'"),
         ),
+        # For lists of events. Most events are applied webhooks of known appointments, and are in the first only.
+        Index("ix_events_received_at", "received_at"),
+        Index(
+            "ix_events_disposition_received_at_type",
+            "disposition",
+            "received_at",
+            "type",
+            postgresql_where=text("disposition <> 'applied'"),
+        ),
+        Index("ix_events_source_received_at", "source", "received_at", postgresql_where=text("source <> 'webhook'")),
+        Index(
+            "ix_events_nobodys_cobalt_appointment_id",
+            "cobalt_appointment_id",
+            postgresql_where=text("appointment_id IS NULL AND cobalt_appointment_id IS NOT NULL"),
+        ),
     )
 
 
@@ -234,9 +249,9 @@ class Submission(Base):
     operation: Mapped[str]
     began_at: Mapped[datetime]
     ended_at: Mapped[datetime | None] = mapped_column(comment="Null while in flight, or if the worker died in it")
-    outcome: Mapped[str | None]
+    outcome: Mapped[str | None] = mapped_column(comment="Null while in flight; lost when the worker died in it")
     http_status: Mapped[int | None]
-    error: Mapped[str | None]
+    error: Mapped[str | None] = mapped_column(comment="Where Cobalt refused it, in Cobalt's words")
 
     __table_args__ = (
         CheckConstraint("operation IN ('create', 'correct')", name="operation"),
@@ -256,6 +271,54 @@ class Correction(Base):
     before: Mapped[dict[str, Any]] = mapped_column(comment="The failure that it answers, and the fields' old values")
     key_id: Mapped[str | None] = mapped_column(comment="Whose API key it was")
     request_id: Mapped[str]
+
+
+class Decision(Base):
+    """What a person or the worker decided about an appointment where no event and no reply of Cobalt's did."""
+
+    __tablename__ = "decisions"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    appointment_id: Mapped[str] = mapped_column(ForeignKey("appointments.id"))
+    attempt: Mapped[int]
+    at: Mapped[datetime]
+    decision: Mapped[str]
+    source: Mapped[str]
+    decided_by: Mapped[str | None] = mapped_column(comment="The person: the OS user at the command line")
+    why: Mapped[str | None] = mapped_column(comment="In the person's words; may hold patients' data")
+    cobalt_appointment_ids: Mapped[list[str]] = mapped_column(
+        server_default=text("'{}'"), comment="Adopted: the id that it has now. Abandoned: the ids that are not its own"
+    )
+
+    __table_args__ = (
+        CheckConstraint("decision IN ('adopted', 'abandoned', 'gave_up')", name="decision"),
+        CheckConstraint("source IN ('person', 'worker')", name="source"),
+        CheckConstraint("(source = 'person') = (decided_by IS NOT NULL)", name="a_person_has_a_name"),
+        Index("ix_decisions_appointment_id", "appointment_id"),
+    )
+
+
+class PhiRead(Base):
+    """Who saw patients' data unmasked, and when (HIPAA 164.312(b)). Triggers refuse every change and removal."""
+
+    __tablename__ = "phi_reads"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    at: Mapped[datetime]
+    key_id: Mapped[str | None] = mapped_column(comment="The API key; null at the command line")
+    reader: Mapped[str] = mapped_column(comment="The key's name at the time; at the command line the OS user")
+    request_id: Mapped[str | None]
+    operation: Mapped[str] = mapped_column(comment="Method and route, or the command")
+    filters: Mapped[list[str]] = mapped_column(comment="The names of the filters of a list, without their values")
+    record_ids: Mapped[list[str]] = mapped_column(
+        comment="Appointments, events and quarantined records that were shown"
+    )
+
+    __table_args__ = (
+        Index("ix_phi_reads_at", "at"),
+        Index("ix_phi_reads_key_id_at", "key_id", "at"),
+        Index("ix_phi_reads_record_ids", "record_ids", postgresql_using="gin"),
+    )
 
 
 class IdempotencyKey(Base):

@@ -24,9 +24,11 @@ from service.api.schemas import (
     TimelineOut,
     check_fields,
 )
+from service.api.timeline import timeline
 from service.api.tracing import request_id
 from service.db import transaction
 from service.store import appointment_views
+from service.store.history import get_history
 from service.usecases.correct import CorrectionRequest, correct
 from service.usecases.idempotency import Answer
 from service.usecases.request_appointment import AppointmentRequest, request_appointment
@@ -110,11 +112,8 @@ class Timeline(MethodView):
     def get(self, appointment_id: str) -> Any:  # noqa: ANN401
         """Read everything that happened to an appointment: why is it in this state?"""
         with transaction(engine()) as session:
-            history = appointment_views.get_history(session, appointment_id)
-        return {
-            "appointment_id": appointment_id,
-            "data": representation.timeline(history, unmasked=sees_phi()),
-        }
+            history = get_history(session, appointment_id)
+        return timeline(history, unmasked=sees_phi())
 
 
 def _next_attempt(appointment_id: str, changes: dict[str, Any]) -> Any:  # noqa: ANN401

@@ -247,6 +247,7 @@ class TimelineEntryOut(Schema):
     attempt = fields.Integer(allow_none=True)
     disposition = fields.String(allow_none=True)
     event_id = fields.String(allow_none=True)
+    summary = fields.String(required=True, metadata={"description": "What happened, in words"})
     details = fields.Dict()
 
 
@@ -254,6 +255,8 @@ class TimelineOut(Schema):
     """Everything that happened to an appointment, in order."""
 
     appointment_id = fields.String()
+    status = fields.String()
+    why = fields.String(metadata={"description": "Why it is in this state, in one sentence"})
     data = fields.List(fields.Nested(TimelineEntryOut))
 
 

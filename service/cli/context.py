@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -40,6 +42,16 @@ def show(table: Table) -> None:
     if not console.is_terminal:
         console.width = UNBROKEN
     console.print(table)
+
+
+def os_user() -> str:
+    """Name who types: the user of this process, and who became that user by sudo."""
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container's user needs no entry
+        name = f"uid {os.getuid()}"
+    behind = os.environ.get("SUDO_USER")
+    return f"{behind} as {name}" if behind and behind != name else name
 
 
 class Duration(click.ParamType[timedelta]):

@@ -9,12 +9,13 @@ import click
 from rich.console import Console
 from rich.progress import track
 
-from service.cli.context import Duration, open_engine
+from service.cli.context import Duration, open_engine, os_user
 from service.cobalt import Cobalt
 from service.config import Settings
 from service.db import transaction
 from service.errors import AppointmentsError, CobaltError
 from service.store import asking
+from service.store.decisions import Person
 from service.usecases.adopt import abandon_by_hand, adopt_by_hand
 from service.usecases.ask_cobalt import Asker
 
@@ -49,26 +50,38 @@ def reconcile(since: timedelta, *, dry_run: bool) -> None:
     click.echo(", ".join(f"{count} {what}" for what, count in sorted(counts.items())) or "nothing to ask about")
 
 
+_why = click.option("--why", help="Kept, and shown in the timeline to who sees patients' data.")
+
+
 @click.command()
 @click.argument("appointment_id")
 @click.argument("cobalt_appointment_id")
-def adopt(appointment_id: str, cobalt_appointment_id: str) -> None:
+@_why
+def adopt(appointment_id: str, cobalt_appointment_id: str, why: str | None) -> None:
     """Say that an unconfirmed APPOINTMENT_ID is COBALT_APPOINTMENT_ID at Cobalt.
 
-    For a person who looked at the candidates that the API shows, or into the EHR.
+    For a person who looked at the candidates that the API shows, or into the EHR. Who decided is kept.
     """
     settings = Settings.from_env()
-    adopt_by_hand(open_engine(settings), appointment_id, cobalt_appointment_id, overdue_after=settings.overdue_after)
+    adopt_by_hand(
+        open_engine(settings),
+        appointment_id,
+        cobalt_appointment_id,
+        person=Person(os_user(), why),
+        overdue_after=settings.overdue_after,
+    )
 
 
 @click.command()
 @click.argument("appointment_id")
-def abandon(appointment_id: str) -> None:
+@_why
+def abandon(appointment_id: str, why: str | None) -> None:
     """Say that APPOINTMENT_ID, which waits for Cobalt, will hear no more: it fails, and can be resubmitted.
 
-    For one that is none of its candidates, or whose outcome was lost. Look into the EHR first.
+    For one that is none of its candidates, or whose outcome was lost. Look into the EHR first. Who decided is
+    kept, and the candidates that it had are not suggested for it again.
     """
-    abandon_by_hand(open_engine(), appointment_id)
+    abandon_by_hand(open_engine(), appointment_id, person=Person(os_user(), why))
 
 
 COMMANDS = (reconcile, adopt, abandon)

@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
 
 from psycopg.rows import args_row
-from sqlalchemy import select
 
 from service.db import driver
 from service.errors import NotFoundError
-from service.models import Correction, Delivery, Event, Submission
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -162,31 +160,3 @@ def page_query(
         f" ORDER BY {column} {direction}, id {direction} LIMIT %(most)s"
     )
     return query, values
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """Everything that happened to one appointment."""
-
-    appointment: AppointmentRow
-    corrections: Sequence[Correction]
-    submissions: Sequence[Submission]
-    events: Sequence[Event]
-    deliveries: Sequence[Delivery]
-
-
-def get_history(session: Session, appointment_id: str) -> History:
-    """Get everything that happened to one appointment.
-
-    Raises:
-        NotFoundError: There is none with this id.
-    """
-    appointment = get_appointment(session, appointment_id)
-    events = session.scalars(select(Event).where(Event.appointment_id == appointment_id)).all()
-    return History(
-        appointment,
-        session.scalars(select(Correction).where(Correction.appointment_id == appointment_id)).all(),
-        session.scalars(select(Submission).where(Submission.appointment_id == appointment_id)).all(),
-        events,
-        session.scalars(select(Delivery).where(Delivery.event_id.in_([event.id for event in events]))).all(),
-    )

@@ -70,7 +70,13 @@ UPDATE appointments a SET
   -- A correction may have been taken at any time since it was sent; see record_reply.
   attempt_since = COALESCE(a.attempt_since, a.sent_at - CAST(:margin AS interval))
 FROM lost WHERE a.id = lost.id
-RETURNING a.id
+RETURNING a.id, a.attempt, a.tries
+""")
+
+# Without an end: the reply may come yet, and is then written down in its place.
+_LOSE = text("""
+UPDATE submissions SET outcome = 'lost', error = :error
+WHERE appointment_id = :appointment_id AND attempt = :attempt AND try = :tries
 """)
 
 
@@ -123,7 +129,11 @@ def expire_leases(session: Session, *, now: datetime, error: str, margin: timede
         error: What the row says about it.
         margin: How far Cobalt's clock may be behind ours.
     """
-    return list(session.scalars(_EXPIRE, {"now": now, "error": error, "margin": margin}))
+    lost = session.execute(_EXPIRE, {"now": now, "error": error, "margin": margin}).all()
+    for appointment_id, attempt, tries in lost:
+        call = {"appointment_id": appointment_id, "attempt": attempt, "tries": tries}
+        session.execute(_LOSE, call | {"error": error})
+    return [appointment_id for appointment_id, _, _ in lost]
 
 
 def write_down(

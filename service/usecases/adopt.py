@@ -12,7 +12,7 @@ from service.events import event_from
 from service.evidence import Asked, Evidence, fits, from_event
 from service.failures import Category
 from service.states import EVER, Status
-from service.store import appointments, asking, events
+from service.store import appointments, asking, decisions, events
 from service.usecases.match_waiting import match_waiting
 from service.usecases.record_reply import CLOCK_MARGIN, take_back
 from service.usecases.settling import refuse
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from service.models import Appointment
     from service.store.asking import Question
+    from service.store.decisions import Person
 
 UNCONFIRMED_REASON = (
     "Cobalt's answer to this request was lost, and since then neither an event nor Cobalt's list has shown an "
@@ -68,9 +69,11 @@ def adopt(
         if row is None:
             return "moved"
         known = asking.find_known(session, candidates)
-        free = [cobalt_id for cobalt_id in candidates if cobalt_id not in known]
-        if len(free) == 1 and not _contested(session, question, candidates[free[0]], zone):
+        [refused] = decisions.find_refused(session, [row.id]).values()
+        free = [cobalt_id for cobalt_id in candidates if cobalt_id not in known and cobalt_id not in refused]
+        if len(free) == 1 and not _contested(session, question, free[0], candidates[free[0]], zone):
             _give(session, row, free[0], now=now, overdue_after=overdue_after)
+            decisions.record(session, row, "adopted", person=None, now=now, cobalt_ids=free)
             return "adopted"
         if free != list(row.candidates) and (free or listed is not None):
             row.candidates = sorted(free)
@@ -79,26 +82,30 @@ def adopt(
         return "candidates" if free else "nothing"
 
 
-def adopt_by_hand(engine: Engine, appointment_id: str, cobalt_id: str, *, overdue_after: timedelta) -> None:
+def adopt_by_hand(
+    engine: Engine, appointment_id: str, cobalt_id: str, *, person: Person, overdue_after: timedelta
+) -> None:
     """Do what a person decided who looked at the candidates, or into the EHR.
 
     Raises:
         NotFoundError: There is no such appointment.
         ConflictError: It is not unconfirmed, or the id belongs to another appointment.
     """
+    now = datetime.now(UTC)
     with transaction(engine) as session:
         events.lock_ids(session, [cobalt_id])
         row = _get_waiting(session, appointment_id)
         if appointments.belongs_to_another(session, cobalt_id, appointment_id):
             raise ConflictError("this id at Cobalt belongs to another appointment")
-        _give(session, row, cobalt_id, now=datetime.now(UTC), overdue_after=overdue_after)
+        _give(session, row, cobalt_id, now=now, overdue_after=overdue_after)
+        decisions.record(session, row, "adopted", person=person, now=now, cobalt_ids=[cobalt_id])
 
 
-def abandon_by_hand(engine: Engine, appointment_id: str) -> None:
+def abandon_by_hand(engine: Engine, appointment_id: str, *, person: Person) -> None:
     """Fail a request of which a person, who looked into the EHR, says that Cobalt will say no more of it.
 
     Either it is unconfirmed and none of the candidates is its own, or its outcome never came. What Cobalt says
-    later still counts.
+    later still counts; but the candidates that were shown are never taken for its own again, unless by a person.
 
     Raises:
         NotFoundError: There is no such appointment.
@@ -110,8 +117,10 @@ def abandon_by_hand(engine: Engine, appointment_id: str) -> None:
             raise NotFoundError("there is no appointment with this id")
         if row.status != Status.PROCESSING or row.submission not in {"unconfirmed", "accepted"}:
             raise ConflictError("this appointment does not wait for Cobalt")
+        now = datetime.now(UTC)
+        decisions.record(session, row, "abandoned", person=person, now=now, cobalt_ids=row.candidates)
         row.candidates = []
-        _refuse(session, row, now=datetime.now(UTC))
+        _refuse(session, row, now=now)
     logger.warning("abandoned by a person", appointment_id=appointment_id)
 
 
@@ -122,6 +131,7 @@ def give_up(engine: Engine, question: Question) -> bool:
         row = appointments.lock_appointment(session, question.appointment_id)
         if row is None or row.submission != "unconfirmed" or row.sent_at != question.sent_at or row.candidates:
             return False
+        decisions.record(session, row, "gave_up", person=None, now=now)
         _refuse(session, row, now=now)
     logger.warning("submission unconfirmed for good", appointment_id=question.appointment_id)
     return True
@@ -198,9 +208,15 @@ def _candidates(
     return {cobalt_id: group for cobalt_id, group in sorted(by_id.items()) if all(fits(one, asked) for one in group)}
 
 
-def _contested(session: Session, question: Question, group: Sequence[Evidence], zone: str | None) -> bool:
+def _contested(
+    session: Session, question: Question, cobalt_id: str, group: Sequence[Evidence], zone: str | None
+) -> bool:
     """Tell whether another request that waits for its id could be the one just as well."""
-    return any(all(fits(one, _asked(rival, zone)) for one in group) for rival in asking.find_rivals(session, question))
+    rivals = asking.find_rivals(session, question)
+    refused = decisions.find_refused(session, [rival.id for rival in rivals])
+    return any(
+        cobalt_id not in refused[rival.id] and all(fits(one, _asked(rival, zone)) for one in group) for rival in rivals
+    )
 
 
 def _asked(one: Question | Appointment, zone: str | None) -> Asked:

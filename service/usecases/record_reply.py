@@ -170,7 +170,7 @@ def _write_down(session: Session, claim: Claim, reply: cobalt.Reply, now: dateti
         claim,
         outcome=_OUTCOMES[type(reply)],
         http_status=getattr(reply, "http_status", None),
-        error=getattr(reply, "error", None),
+        error=reply.reason if isinstance(reply, cobalt.Rejected) else getattr(reply, "error", None),
         now=now,
     )
 

@@ -19,6 +19,7 @@ from service.db import transaction
 from service.errors import ConflictError, NotFoundError
 from service.models import Account
 from service.store import asking
+from service.store.decisions import Person
 from service.usecases.adopt import UNCONFIRMED_REASON, adopt_by_hand, give_up
 from service.usecases.ask_cobalt import Asker
 from service.usecases.submit import expire_leases
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 SETTINGS = settings_from(COBALT_ACCOUNT=ACCOUNT, COBALT_ACCESS_TOKEN="token_1", ASK_RATE="1000")
 LOST = Unclear("ReadTimeout")
 OVERDUE = timedelta(minutes=15)
+SOMEBODY = Person("somebody")
 _numbers = itertools.count(1)
 
 
@@ -323,7 +325,7 @@ def test_candidates_that_turn_out_to_be_anothers_are_shown_no_longer(
     one, other = lose(engine, 2)
     tell(engine, "created", "c1")
     settle()
-    adopt_by_hand(engine, one, "c1", overdue_after=OVERDUE)
+    adopt_by_hand(engine, one, "c1", person=SOMEBODY, overdue_after=OVERDUE)
     assert state(engine, one) == ("created", "accepted", "c1", [])
     pass_time(engine, 0.1)
     settle()
@@ -582,7 +584,7 @@ def test_a_person_cannot_take_what_belongs_to_another_or_what_does_not_wait(
         ("appt_unknown", "c2", NotFoundError, "no appointment"),
     ):
         with pytest.raises(error, match=words):
-            adopt_by_hand(engine, appointment_id, cobalt_id, overdue_after=OVERDUE)
+            adopt_by_hand(engine, appointment_id, cobalt_id, person=SOMEBODY, overdue_after=OVERDUE)
         done = command("adopt", appointment_id, cobalt_id)
         assert isinstance(done.exception, error)
     assert state(engine, one) == ("processing", "unconfirmed", None, [])
@@ -713,3 +715,42 @@ def test_a_person_says_that_none_of_the_candidates_is_the_one(
     assert state(engine, one) == ("failed", "unconfirmed", None, [])
     assert row(engine, one)["failure_category"] == "submission_unconfirmed"
     assert command("abandon", one).exit_code != 0
+
+
+def test_candidates_that_a_person_refused_are_neither_suggested_nor_taken_again(
+    engine: Engine, command: Callable[..., Any], settle: Callable[[], None]
+) -> None:
+    [one] = lose(engine)
+    tell(engine, "created", "c1")
+    tell(engine, "created", "c2")
+    settle()
+    assert command("abandon", one, "--why", "Neither is this patient's").exit_code == 0
+    [kept] = rows(engine, "decisions")
+    assert columns(kept, "decision", "source", "why", "cobalt_appointment_ids") == (
+        "abandoned",
+        "person",
+        "Neither is this patient's",
+        ["c1", "c2"],
+    )
+    tell(engine, "created", "c1")
+    settle()
+    assert state(engine, one) == ("failed", "unconfirmed", None, [])
+    [owner] = submit(engine, "c2", provider="Dr. Smith")  # one fits alone now, and is still not its own
+    settle()
+    assert (state(engine, one)[0], state(engine, owner)[0]) == ("failed", "created")
+    tell(engine, "created", "c3")  # but what was not refused may be
+    settle()
+    assert state(engine, one) == ("created", "accepted", "c3", [])
+
+
+def test_who_refused_an_id_keeps_no_other_request_from_it(
+    engine: Engine, command: Callable[..., Any], settle: Callable[[], None]
+) -> None:
+    one, other = lose(engine, 2)
+    tell(engine, "created", "c1")
+    settle()
+    assert row(engine, one)["candidates"] == row(engine, other)["candidates"] == ["c1"]
+    assert command("abandon", one).exit_code == 0
+    tell(engine, "created", "c1")
+    settle()
+    assert (state(engine, one)[0], state(engine, other)) == ("failed", ("created", "accepted", "c1", []))

@@ -19,6 +19,7 @@ from service.db import transaction
 from service.errors import AppointmentsError
 from service.models import Account
 from service.store import asking, counts
+from service.store.decisions import Person
 from service.store.events import Arrival, Source
 from service.usecases.adopt import abandon_by_hand, adopt_by_hand
 from service.usecases.apply_events import apply
@@ -105,9 +106,11 @@ class History:
         """A person adopts or abandons."""
         for one in self.some("processing"):
             if self.draw.random() < 0.5:
-                abandon_by_hand(self.engine, one)
+                abandon_by_hand(self.engine, one, person=Person("somebody"))
             else:
-                adopt_by_hand(self.engine, one, f"adopted_{one}", overdue_after=timedelta(minutes=1))
+                adopt_by_hand(
+                    self.engine, one, f"adopted_{one}", person=Person("somebody"), overdue_after=timedelta(minutes=1)
+                )
 
     def lose_workers(self) -> None:
         self.execute("UPDATE appointments SET lease_until = now() - interval '1 s' WHERE submission = 'sending'")

@@ -109,7 +109,7 @@ def worker(engine: Engine, fake: AnsweringCobalt) -> Iterator[Worker]:
 
 # reply -> submission, status, last_error; then of the call: outcome, http_status, error; then seconds until due
 REPLIES: list[tuple[Reply, tuple[object, ...], tuple[object, ...], tuple[float, float]]] = [
-    (accepted("1", "7"), ("accepted", "processing", None), ("accepted", None, None), (900, 900)),
+    (accepted("1", "7"), ("accepted", "processing", None), ("accepted", 200, None), (900, 900)),
     (
         NeverLeft("ConnectError"),
         ("queued", "processing", "ConnectError"),
@@ -126,7 +126,12 @@ REPLIES: list[tuple[Reply, tuple[object, ...], tuple[object, ...], tuple[float, 
     (Unauthorized(403), ("queued", "processing", "HTTP 403"), ("unauthorized", 403, None), (60, 60)),
     (Unclear("ReadTimeout"), ("unconfirmed", "processing", "ReadTimeout"), ("unclear", None, "ReadTimeout"), (0, 0)),
     (Unclear("HTTP 502", 502), ("unconfirmed", "processing", "HTTP 502"), ("unclear", 502, "HTTP 502"), (0, 0)),
-    (Rejected(422, "mrn is required", NOON), ("rejected", "failed", "HTTP 422"), ("rejected", 422, None), (0, 1e9)),
+    (
+        Rejected(422, "mrn is required", NOON),
+        ("rejected", "failed", "HTTP 422"),
+        ("rejected", 422, "mrn is required"),
+        (0, 1e9),
+    ),
 ]
 
 
@@ -225,7 +230,7 @@ def test_a_call_whose_worker_was_lost_is_unconfirmed_after_its_lease_and_never_m
     assert found["last_error"] == "the worker was lost during the call"
     assert claim(engine, now=datetime.now(UTC) + TOMORROW) == {}
     [kept] = rows(engine, "submissions")
-    assert columns(kept, "ended_at", "outcome") == (None, None)
+    assert columns(kept, "ended_at", "outcome") == (None, "lost")
     assert expire_leases(engine) == {"expired": 0}
 
 

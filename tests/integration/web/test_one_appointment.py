@@ -13,6 +13,7 @@ from service.api.schemas import AppointmentOut
 from service.db import transaction
 from service.models import Appointment
 from service.store import asking
+from service.store.decisions import Person
 from service.usecases.adopt import abandon_by_hand, adopt, adopt_by_hand, give_up
 from service.usecases.record_reply import record_reply
 from service.usecases.submit import expire_leases
@@ -166,13 +167,13 @@ def abandoned_with_candidates(api: Api, book: Book) -> Iterator[str]:
     one = next(case)
     assert next(case, None) is None
     yield one
-    abandon_by_hand(api.engine, one)
+    abandon_by_hand(api.engine, one, person=Person("somebody"))
 
 
 def adopted(api: Api, book: Book) -> Iterator[str]:
     one = book.answered(cobalt.Unclear("ReadTimeout"))
     yield one
-    adopt_by_hand(api.engine, one, "c1", overdue_after=LATER)
+    adopt_by_hand(api.engine, one, "c1", person=Person("somebody"), overdue_after=LATER)
 
 
 def given_up(api: Api, book: Book) -> Iterator[str]:

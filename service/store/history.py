@@ -1,0 +1,74 @@
+"""Everything that is known of one appointment: who asked, what was called, what Cobalt said, what was decided."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import and_, or_, select
+
+from service.errors import NotFoundError
+from service.models import Appointment, Correction, Decision, Delivery, Event, Submission
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import ColumnElement
+    from sqlalchemy.orm import Session
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Everything that happened to one appointment, each kind in the order of its own numbers.
+
+    Args:
+        events: Those that belong to it, and those about its id at Cobalt that settle nothing.
+        deliveries: Of these events.
+    """
+
+    appointment: Appointment
+    corrections: Sequence[Correction]
+    submissions: Sequence[Submission]
+    decisions: Sequence[Decision]
+    events: Sequence[Event]
+    deliveries: Sequence[Delivery]
+
+
+def get_history(session: Session, appointment_id: str) -> History:
+    """Get everything that happened to one appointment.
+
+    Raises:
+        NotFoundError: There is none with this id.
+    """
+    row = session.get(Appointment, appointment_id)
+    if row is None:
+        raise NotFoundError("there is no appointment with this id")
+    events = session.scalars(select(Event).where(_about(row)).order_by(Event.received_at, Event.id)).all()
+    return History(
+        row,
+        session.scalars(
+            select(Correction).where(Correction.appointment_id == row.id).order_by(Correction.attempt)
+        ).all(),
+        session.scalars(
+            select(Submission).where(Submission.appointment_id == row.id).order_by(Submission.attempt, Submission.try_)
+        ).all(),
+        session.scalars(select(Decision).where(Decision.appointment_id == row.id).order_by(Decision.id)).all(),
+        events,
+        session.scalars(
+            select(Delivery)
+            .where(Delivery.event_id.in_([event.id for event in events]))
+            .order_by(Delivery.received_at, Delivery.id)
+        ).all(),
+    )
+
+
+def _about(row: Appointment) -> ColumnElement[bool]:
+    belonging = Event.appointment_id == row.id
+    if row.cobalt_appointment_id is None:
+        return belonging
+    telling = and_(
+        Event.appointment_id.is_(None),
+        Event.cobalt_appointment_id == row.cobalt_appointment_id,
+        Event.disposition == "ignored",
+    )
+    return or_(belonging, telling)
