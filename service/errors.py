@@ -17,6 +17,10 @@ class DatabaseBusyError(DatabaseUnavailableError):
     """PostgreSQL is there, but a lock or a statement took too long: others may have better luck."""
 
 
+class ReadNotRecordedError(DatabaseUnavailableError):
+    """A read of unmasked patients' data could not be recorded: then it must not be answered."""
+
+
 class NotFoundError(AppointmentsError):
     """There is no such thing under that id."""
 

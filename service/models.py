@@ -304,7 +304,7 @@ class PhiRead(Base):
     __tablename__ = "phi_reads"
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    at: Mapped[datetime]
+    at: Mapped[datetime] = mapped_column(server_default=NOW, comment="On PostgreSQL's clock, which all processes share")
     key_id: Mapped[str | None] = mapped_column(comment="The API key; null at the command line")
     reader: Mapped[str] = mapped_column(comment="The key's name at the time; at the command line the OS user")
     request_id: Mapped[str | None]
@@ -317,7 +317,13 @@ class PhiRead(Base):
     __table_args__ = (
         Index("ix_phi_reads_at", "at"),
         Index("ix_phi_reads_key_id_at", "key_id", "at"),
-        Index("ix_phi_reads_record_ids", "record_ids", postgresql_using="gin"),
+        # What is not sorted in yet is kept short: sorting in 4 MB of it, the default, holds one read up for 0.4 s.
+        Index(
+            "ix_phi_reads_record_ids",
+            "record_ids",
+            postgresql_using="gin",
+            postgresql_with={"gin_pending_list_limit": "256"},
+        ),
     )
 
 

@@ -69,7 +69,13 @@ def _create_phi_reads() -> None:
     op.create_table(
         "phi_reads",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
-        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column(
+            "at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+            comment="On PostgreSQL's clock, which all processes share",
+        ),
         sa.Column("key_id", sa.Text(), nullable=True, comment="The API key; null at the command line"),
         sa.Column(
             "reader",
@@ -95,7 +101,13 @@ def _create_phi_reads() -> None:
     )
     op.create_index("ix_phi_reads_at", "phi_reads", ["at"])
     op.create_index("ix_phi_reads_key_id_at", "phi_reads", ["key_id", "at"])
-    op.create_index("ix_phi_reads_record_ids", "phi_reads", ["record_ids"], postgresql_using="gin")
+    op.create_index(
+        "ix_phi_reads_record_ids",
+        "phi_reads",
+        ["record_ids"],
+        postgresql_using="gin",
+        postgresql_with={"gin_pending_list_limit": "256"},
+    )
     op.execute(
         "CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$"
         " BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'insufficient_privilege'; END $$"

@@ -14,6 +14,7 @@ from service.api.appointment_file import csv_file
 from service.api.auth import sees_phi
 from service.api.context import cursors, engine, overdue_before
 from service.api.list_query import PER_PAGE, SHOWN, ListQuery
+from service.api.reads import record_read
 from service.db import transaction
 from service.store import appointment_views
 
@@ -46,6 +47,7 @@ def answer_list(query: Mapping[str, Any]) -> Response:
         page = appointment_views.list_appointments(
             session, listing, after=after, limit=query.get("limit", PER_PAGE), overdue_before=before
         )
+        record_read(session, [row.id for row in page.rows], filters=listing.filters)
     next_cursor = cursors().encode(page.last, tied_to) if page.last else None
     headers = _headers(next_cursor)
     shown = [representation.appointment(row, unmasked=unmasked, overdue_before=before) for row in page.rows]

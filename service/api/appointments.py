@@ -16,6 +16,7 @@ from service.api.auth import caller, requires, sees_phi
 from service.api.context import engine, overdue_before, settings
 from service.api.idempotency import answer_once
 from service.api.list_query import ListQuery
+from service.api.reads import record_read
 from service.api.schemas import (
     AppointmentIn,
     AppointmentListOut,
@@ -82,6 +83,7 @@ class OneAppointment(MethodView):
         """Read one appointment; with `If-None-Match` only if it has changed."""
         with transaction(engine()) as session:
             row = appointment_views.get_appointment(session, appointment_id)
+            record_read(session, [row.id])
         return answer_unless_known(_shown(row))
 
     @requires("write")
@@ -113,6 +115,7 @@ class Timeline(MethodView):
         """Read everything that happened to an appointment: why is it in this state?"""
         with transaction(engine()) as session:
             history = get_history(session, appointment_id)
+            record_read(session, [appointment_id])
         return timeline(history, unmasked=sees_phi())
 
 

@@ -12,6 +12,7 @@ from service.api.arguments import Blueprint
 from service.api.auth import requires, sees_phi
 from service.api.context import engine
 from service.api.idempotency import answer_once
+from service.api.reads import record_read
 from service.api.schemas import QuarantinedOut, QuarantineListOut, QuarantineQuery, ReplayOut
 from service.db import transaction
 from service.errors import NotFoundError
@@ -54,8 +55,9 @@ class OneQuarantined(MethodView):
         """Read one record; its content needs the scope `phi` as well, for nobody can say what is in it."""
         with transaction(engine()) as session:
             row = quarantine.find_quarantined(session, quarantined_id)
-        if row is None:
-            raise NotFoundError("there is nothing in quarantine under this id")
+            if row is None:
+                raise NotFoundError("there is nothing in quarantine under this id")
+            record_read(session, [row.id])
         return representation.quarantined(row, content=sees_phi())
 
 

@@ -7,10 +7,11 @@ import sys
 import click
 from rich.table import Table
 
-from service.cli.context import open_engine
+from service.cli.context import open_engine, os_user
 from service.cli.context import show as show_table
 from service.db import transaction
 from service.store import quarantine as store
+from service.store.audit import Reading
 from service.usecases.replay import replay as replay_one
 
 
@@ -41,11 +42,13 @@ def list_quarantined(limit: int) -> None:
 @click.argument("quarantined_id")
 @click.option("--content", is_flag=True, help="Show the bytes too: they may hold patients' data.")
 def show(quarantined_id: str, *, content: bool) -> None:
-    """Show one record."""
+    """Show one record. Who has its content shown is recorded; see `audit`."""
     with transaction(open_engine()) as session:
         one = store.find_quarantined(session, quarantined_id)
-    if one is None:
-        sys.exit(f"there is nothing in quarantine under {quarantined_id}")
+        if one is None:
+            sys.exit(f"there is nothing in quarantine under {quarantined_id}")
+        if content:
+            Reading(os_user(), "quarantine show --content").record(session, [one.id])
     click.echo(f"received {one.received_at.isoformat()} from {one.source}, {len(one.raw)} bytes")
     click.echo(f"reason: {one.reason}")
     if content:

@@ -32,6 +32,7 @@ class Caller:
 
     key_id: str
     scopes: frozenset[str]
+    name: str
 
 
 def create_key(engine: Engine, *, name: str, scopes: Collection[str], expires_in: timedelta | None) -> str:
@@ -63,7 +64,7 @@ def find_caller(engine: Engine, key: str) -> Caller | None:
         # A PostgreSQL that takes no writes can still answer: better than knowing when the key was used.
         with suppress(DatabaseUnavailableError), transaction(engine) as session:
             api_keys.mark_used(session, found.id, now=now)
-    return Caller(found.id, frozenset(found.scopes))
+    return Caller(found.id, frozenset(found.scopes), found.name)
 
 
 def _digest(key: str) -> bytes:

@@ -50,7 +50,13 @@ class Once:
     kept_for: timedelta
 
 
-def do_once(engine: Engine, once: Once | None, work: Callable[[Session], Answer]) -> Answer:
+def do_once(
+    engine: Engine,
+    once: Once | None,
+    work: Callable[[Session], Answer],
+    *,
+    on_answer: Callable[[Session, Answer], None] = lambda _session, _answer: None,
+) -> Answer:
     """Do a piece of work in one transaction, once for each idempotency key.
 
     Only answers to work that was done are kept: after an error nothing has happened, and the same key may try
@@ -60,6 +66,7 @@ def do_once(engine: Engine, once: Once | None, work: Callable[[Session], Answer]
         engine: Where to do it.
         once: None when the caller sent no key: then it is simply done.
         work: Does it within the given session, and says what to answer.
+        on_answer: Called within the same session with every answer, also with one that is given again.
 
     Raises:
         KeyReusedError: The key was used for another request.
@@ -67,7 +74,9 @@ def do_once(engine: Engine, once: Once | None, work: Callable[[Session], Answer]
     """
     with transaction(engine) as session:
         if once is None:
-            return work(session)
+            answer = work(session)
+            on_answer(session, answer)
+            return answer
         if not idempotency.try_lock(session, once.key_id, once.key):
             raise KeyInUseError("a request with this Idempotency-Key is under way; ask again in a moment")
         now = datetime.now(UTC)
@@ -76,7 +85,9 @@ def do_once(engine: Engine, once: Once | None, work: Callable[[Session], Answer]
         if kept is not None and kept.expires_at > now:
             if kept.fingerprint != fingerprint:
                 raise KeyReusedError("this Idempotency-Key was used for another request; use a new one")
-            return Answer(kept.http_status, kept.body, kept.headers, replayed=True)
+            answer = Answer(kept.http_status, kept.body, kept.headers, replayed=True)
+            on_answer(session, answer)
+            return answer
         answer = work(session)
         session.merge(
             IdempotencyKey(
@@ -89,6 +100,7 @@ def do_once(engine: Engine, once: Once | None, work: Callable[[Session], Answer]
                 expires_at=now + once.kept_for,
             )
         )
+        on_answer(session, answer)
         return answer
 
 
