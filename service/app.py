@@ -10,7 +10,7 @@ from flask_smorest import Api
 from werkzeug.exceptions import NotFound, UnsupportedMediaType
 
 from service import log
-from service.api import appointments, changes, ops, problems, quarantine, stats, tracing
+from service.api import appointments, changes, events, ops, problems, quarantine, stats, tracing
 from service.batches import Batches, in_a_thread
 from service.circuit import Circuit
 from service.db import make_engine
@@ -85,6 +85,7 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(ops.blueprint)
     api = Api(app)
     api.register_blueprint(appointments.blueprint)
+    api.register_blueprint(events.blueprint)
     api.register_blueprint(quarantine.blueprint)
     api.register_blueprint(stats.blueprint)
     api.register_blueprint(changes.blueprint)

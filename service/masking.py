@@ -33,6 +33,10 @@ class Known:
     loose: frozenset[str]
     notes: frozenset[str]
 
+    def joined(self, more: "Known") -> "Known":
+        """Return what neither lets be seen."""
+        return Known(self.whole | more.whole, self.loose | more.loose, self.notes | more.notes)
+
 
 def know(mrns: Iterable[str], notes: Iterable[str] = ()) -> Known:
     """Make ready what must not be seen.
@@ -82,8 +86,7 @@ def mask_json(value: object, mrns: Iterable[str] | Known) -> Any:  # noqa: ANN40
     if len(named) > _MOST_NAMED:
         return {} if isinstance(value, dict) else [] if isinstance(value, list) else _STARS
     if named:
-        more = know(named)
-        known = Known(known.whole | more.whole, known.loose | more.loose, known.notes)
+        known = known.joined(know(named))
     return _mask_json(value, known)
 
 

@@ -12,6 +12,7 @@ from service.api.arguments import Blueprint
 from service.api.auth import requires, sees_phi
 from service.api.context import engine
 from service.api.idempotency import answer_once
+from service.api.paging import find_place, page
 from service.api.reads import record_read
 from service.api.schemas import QuarantinedOut, QuarantineListOut, QuarantineQuery, ReplayOut
 from service.db import transaction
@@ -39,10 +40,13 @@ class QuarantineList(MethodView):
     def get(self, query: dict[str, Any]) -> Any:  # noqa: ANN401
         """List what could not be read, newest first, without its content."""
         limit = query["limit"]
+        listing = {"list": "quarantine"}
+        place = find_place(query, listing)
         with transaction(engine()) as session:
-            rows = quarantine.list_quarantined(session, after=query.get("cursor"), limit=limit + 1)
+            rows = quarantine.list_quarantined(session, after=place and place[1], limit=limit + 1)
+        last = (rows[limit - 1].received_at, rows[limit - 1].id) if len(rows) > limit else None
         shown = [representation.quarantined(row) for row in rows[:limit]]
-        return {"data": shown, "next_cursor": shown[-1]["id"] if len(rows) > limit else None}
+        return page("quarantine.QuarantineList", shown, last, query=query, listing=listing)
 
 
 @blueprint.route("/<quarantined_id>")

@@ -164,7 +164,7 @@ class QuarantineQuery(Schema):
         unknown = RAISE
 
     limit = fields.Integer(load_default=50, validate=validate.Range(1, MOST_PER_PAGE))
-    cursor = fields.String(validate=storable, metadata={"description": "`next_cursor` of the page before"})
+    cursor = fields.String(metadata={"description": "`next_cursor` of the page before"})
 
 
 class SubmissionOut(Schema):

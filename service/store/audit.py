@@ -23,7 +23,7 @@ logger = log.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Access:
     """One request, or one command, that shows patients' data unmasked.
 
     Args:

@@ -16,7 +16,7 @@ from service.cli import cli
 from service.db import transaction
 from service.signing import sign
 from service.store import api_keys
-from service.store.audit import Reading
+from service.store.audit import Access
 from tests.integration.web.conftest import BODY, WEBHOOK_SECRET, Api
 from tests.records import rows
 from tests.settings import settings_from
@@ -269,10 +269,10 @@ def test_the_command_refuses_two_beginnings() -> None:
 
 
 def test_a_stream_records_each_page_though_its_request_is_over(engine: Engine) -> None:
-    reading = Reading("dashboard", "GET /v1/appointments", "key_1", "req_1", ("status",))
+    access = Access("dashboard", "GET /v1/appointments", "key_1", "req_1", ("status",))
     for page in (["appt_1", "appt_2"], [], ["appt_3"]):
         with transaction(engine) as session:
-            reading.record(session, page)
+            access.record(session, page)
     assert [(one["record_ids"], one["filters"]) for one in reads(engine)] == [
         (["appt_1", "appt_2"], ["status"]),
         (["appt_3"], ["status"]),

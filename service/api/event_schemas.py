@@ -1,0 +1,79 @@
+"""What goes in and out of the list of events, as marshmallow schemas."""
+
+from __future__ import annotations
+
+from datetime import UTC
+
+from marshmallow import RAISE, Schema, fields, validate
+
+from service.api.schemas import MOST_PER_PAGE, storable
+from service.states import Disposition
+from service.store.events import Source
+
+KEPT = [disposition.value for disposition in (
+    Disposition.APPLIED, Disposition.SUPERSEDED, Disposition.UNMATCHED, Disposition.IGNORED
+)]  # fmt: skip
+"""What can have become of an event; the others are answers to deliveries."""
+
+
+class EventsQuery(Schema):
+    """The filters and the page of a list of events."""
+
+    class Meta:
+        """A misspelt filter that filters nothing would be worse than an error."""
+
+        unknown = RAISE
+
+    disposition = fields.String(validate=validate.OneOf(KEPT), metadata={"description": "What became of it"})
+    source = fields.String(
+        validate=validate.OneOf([source.value for source in Source]), metadata={"description": "How it came first"}
+    )
+    type = fields.String(
+        validate=storable, metadata={"description": "Cobalt's word for it", "example": "appointment.failed"}
+    )
+    cobalt_appointment_id = fields.String(
+        validate=storable, metadata={"description": "The appointment's id at Cobalt", "example": "123456790"}
+    )
+    appointment_id = fields.String(validate=storable, metadata={"description": "Our appointment that it belongs to"})
+    received_from = fields.AwareDateTime(
+        format="iso", default_timezone=UTC, metadata={"description": "Only those received at this time or later"}
+    )
+    received_to = fields.AwareDateTime(
+        format="iso", default_timezone=UTC, metadata={"description": "Only those received before this time"}
+    )
+    limit = fields.Integer(load_default=50, validate=validate.Range(1, MOST_PER_PAGE))
+    cursor = fields.String(metadata={"description": "`next_cursor` of the page before"})
+
+
+class EventOut(Schema):
+    """What Cobalt said, once for each of its event ids."""
+
+    object = fields.String(required=True)
+    id = fields.String(required=True, metadata={"description": "Cobalt's"})
+    type = fields.String(required=True)
+    disposition = fields.String(required=True)
+    source = fields.String(required=True)
+    account_reference = fields.String(required=True, allow_none=True)
+    cobalt_appointment_id = fields.String(required=True, allow_none=True)
+    appointment_id = fields.String(required=True, allow_none=True)
+    mrn = fields.String(required=True, allow_none=True, metadata={"description": "Masked without the scope `phi`"})
+    occurred_at = fields.String(required=True, metadata={"description": "On Cobalt's clock"})
+    received_at = fields.String(required=True)
+    age_seconds = fields.Integer(
+        required=True, allow_none=True, metadata={"description": "How long it has waited, while it is unmatched"}
+    )
+    data = fields.Raw(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "What it says. Without the scope `phi` masked, and null for types that settle nothing; "
+            "null also where retention has removed it"
+        },
+    )
+
+
+class EventListOut(Schema):
+    """One page of events."""
+
+    data = fields.List(fields.Nested(EventOut), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)

@@ -1,0 +1,71 @@
+"""Events over HTTP, for those who look for trouble."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from flask.views import MethodView
+
+from service.api.arguments import Blueprint
+from service.api.auth import requires, sees_phi
+from service.api.context import engine
+from service.api.event_schemas import EventListOut, EventsQuery
+from service.api.paging import find_place, page
+from service.api.reads import record_read
+from service.api.representation import hidden, time_text
+from service.api.timeline import event_data, event_type
+from service.db import transaction
+from service.masking import Known, know, mask_mrn, named_mrns
+from service.store import event_views
+
+if TYPE_CHECKING:
+    from service.models import Appointment, Event
+
+blueprint = Blueprint("events", __name__, url_prefix="/v1/events", description="What Cobalt said")
+
+
+@blueprint.route("")
+class EventList(MethodView):
+    """All events."""
+
+    @requires("ops")
+    @blueprint.arguments(EventsQuery, location="query")
+    @blueprint.response(HTTPStatus.OK, EventListOut)
+    def get(self, query: dict[str, Any]) -> Any:  # noqa: ANN401
+        """List events, newest first by time of receipt, with what became of each."""
+        filters = {name: query[name] for name in event_views.FILTERS if name in query}
+        listing = {"list": "events"} | filters
+        after = find_place(query, listing)
+        with transaction(engine()) as session:
+            found = event_views.list_events(session, filters=filters, after=after, limit=query["limit"])
+            ids = (one for event, row in found.rows for one in (event.id, row and row.id) if one)
+            record_read(session, ids, filters=filters)
+        now = datetime.now(UTC)
+        shown = [_shown(event, row, now, unmasked=sees_phi()) for event, row in found.rows]
+        return page("events.EventList", shown, found.last, query=query, listing=listing)
+
+
+def _shown(event: Event, row: Appointment | None, now: datetime, *, unmasked: bool) -> dict[str, Any]:
+    known = None if unmasked else _hidden(event, row)
+    return {
+        "object": "event",
+        "id": event.id,
+        "type": event_type(event, known),
+        "disposition": event.disposition,
+        "source": event.source,
+        "account_reference": event.account_reference,
+        "cobalt_appointment_id": event.cobalt_appointment_id,
+        "appointment_id": event.appointment_id,
+        "mrn": event.mrn and (event.mrn if unmasked else mask_mrn(event.mrn)),
+        "occurred_at": time_text(event.occurred_at),
+        "received_at": time_text(event.received_at),
+        "age_seconds": int((now - event.received_at).total_seconds()) if event.disposition == "unmatched" else None,
+        "data": event_data(event, known),
+    }
+
+
+def _hidden(event: Event, row: Appointment | None) -> Known:
+    known = know([*([event.mrn] if event.mrn else []), *named_mrns(event.payload)])
+    return known.joined(hidden(row)) if row else known
