@@ -10,7 +10,7 @@ from flask_smorest import Api
 from werkzeug.exceptions import NotFound, UnsupportedMediaType
 
 from service import log
-from service.api import appointments, changes, events, ops, problems, quarantine, stats, tracing
+from service.api import appointments, changes, events, limits, ops, problems, quarantine, stats, tracing
 from service.batches import Batches, in_a_thread
 from service.circuit import Circuit
 from service.db import make_engine
@@ -80,6 +80,7 @@ def create_app(settings: Settings) -> Flask:
     app.extensions["close"] = close
     problems.register(app)
     tracing.register(app)
+    limits.register(app, settings)
     app.before_request(_no_nul)
     app.before_request(_only_json)
     app.register_blueprint(ops.blueprint)

@@ -230,6 +230,13 @@ class Settings:
     idempotency_ttl: timedelta = _setting(
         "seconds for which the first answer to an Idempotency-Key is kept", _seconds(86_400, 60, 2_592_000)
     )
+    rate_limit: int = _setting(
+        "requests a minute of one API key, per web process; 0 for no limit", _integer(6000, 0, 10_000_000)
+    )
+    in_flight_limit: int = _setting(
+        "requests of one API key in flight at once, per web process, without those that only wait; 0 for no limit",
+        _integer(32, 0, 10_000),
+    )
     worker_interval: timedelta = _setting("seconds between looks for due work", _seconds(0.2, 0.01, 60))
     port: int = _setting("the port the web process listens on", _integer(8000, 1, 65535))
     host: str = _setting("the address the web process listens on", lambda env, name: env.str(name, "127.0.0.1"))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 import structlog
 from flask import current_app, g, request
 
+from service.api.limits import refuse_too_many
 from service.api.problems import problem
 from service.usecases.api_keys import Caller, find_caller
 
@@ -24,7 +25,7 @@ def requires(scope: str) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
     """Let a view be called only with a key that has this scope.
 
     401 without a good key, whatever is wrong with it: nobody learns whether a key was ever valid. 403 with a
-    good key of too small a scope.
+    good key of too small a scope. 429 with one that makes too many requests.
     """
 
     def decorate(view: Callable[P, Any]) -> Callable[P, Any]:
@@ -61,6 +62,9 @@ def _refusal(scope: str) -> ResponseReturnValue | None:
         )
     g.caller = found
     structlog.contextvars.bind_contextvars(key_id=found.key_id)
+    too_many = refuse_too_many(found.key_id)
+    if too_many is not None:
+        return too_many
     if scope not in found.scopes:
         return problem(
             HTTPStatus.FORBIDDEN,

@@ -84,6 +84,8 @@ def _service_env(plan: Plan) -> dict[str, str]:
     """The service's waits, which in production are minutes and hours, in proportion to the drill."""
     return {
         "WEB_CONCURRENCY": "1" if plan.short else "2",
+        "RATE_LIMIT": "0",  # one key makes all requests
+        "IN_FLIGHT_LIMIT": "0",
         "COBALT_TIMEOUT": "2" if plan.short else "5",
         "OVERDUE_AFTER": str(2 * plan.delay),
         "ASK_INTERVAL": "0.5" if plan.short else "1",
