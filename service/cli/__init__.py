@@ -19,7 +19,18 @@ def cli() -> None:
     """The system of record between clinics' software and Cobalt's appointment robots."""
 
 
-for name in ("processes", "database", "keys", "accounts", "webhook", "submit", "reconcile", "quarantine", "audit"):
+for name in (
+    "processes",
+    "database",
+    "keys",
+    "accounts",
+    "webhook",
+    "submit",
+    "reconcile",
+    "quarantine",
+    "audit",
+    "retention",
+):
     for command in import_module(f"service.cli.{name}").COMMANDS:
         cli.add_command(command)
 

@@ -23,13 +23,18 @@ UNBROKEN = 1000
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-def open_engine(settings: Settings | None = None) -> Engine:
-    """Make a small pool for one command, closed when the command ends."""
+def open_engine(settings: Settings | None = None, *, statement_timeout: timedelta | None = None) -> Engine:
+    """Make a small pool for one command, closed when the command ends.
+
+    Args:
+        settings: Read anew when they are not given.
+        statement_timeout: For one statement; the settings', when it is not given.
+    """
     settings = settings or Settings.from_env()
     engine = make_engine(
         settings.database_url,
         pool=2,
-        statement_timeout=settings.statement_timeout,
+        statement_timeout=statement_timeout or settings.statement_timeout,
         lock_timeout=settings.statement_timeout / 2,
     )
     click.get_current_context().call_on_close(engine.dispose)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from service import log
 from service.db import is_away, transaction
-from service.errors import NotFoundError
+from service.errors import ConflictError, NotFoundError
 from service.events import Unreadable, read_event
 from service.states import Disposition
 from service.store import quarantine
@@ -40,11 +40,14 @@ def replay_within(session: Session, quarantined_id: str) -> tuple[Disposition, s
 
     Raises:
         NotFoundError: There is no such record.
+        ConflictError: It was replayed, and retention has removed its content.
     """
     now = datetime.now(UTC)
     record = quarantine.lock_quarantined(session, quarantined_id)
     if record is None:
         raise NotFoundError("there is nothing in quarantine under this id")
+    if record.replayed_at and not record.raw:
+        raise ConflictError("this was replayed, and its content has been removed since")
     try:
         event = read_event(record.raw, received_at=record.received_at)
         with session.begin_nested():  # what the database refuses must not take the record's lock with it

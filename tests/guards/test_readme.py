@@ -30,7 +30,7 @@ COMMANDS = (
     "db recount",
     *("keys create", "keys list", "keys revoke", "accounts add", "accounts list", "accounts remove"),
     *("webhook register", "webhook list", "webhook remove", "webhook rotate"),
-    *("quarantine list", "quarantine show", "quarantine replay"),
+    *("quarantine list", "quarantine show", "quarantine replay", "audit", "retention"),
 )
 
 

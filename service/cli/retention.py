@@ -1,0 +1,57 @@
+"""The command that removes what is past its time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from service.cli.context import Duration, open_engine, show
+from service.store.retention import Limits
+from service.usecases.retention import count_due, count_unread, remove_due
+
+PATIENCE = timedelta(hours=1)
+"""For one statement: a count looks through whole tables."""
+
+
+@click.command()
+@click.option("--keep", type=Duration(), required=True, help="How long settled appointments are kept, like 400d.")
+@click.option("--keep-payloads", type=Duration(), help="How long what Cobalt said, and notes, are kept; as --keep.")
+@click.option("--dry-run", is_flag=True, help="Only count what would be removed.")
+def retention(keep: timedelta, keep_payloads: timedelta | None, *, dry_run: bool) -> None:
+    """Remove what is past its time: settled appointments with all their history, and before that the contents of
+    events and notes.
+
+    What still processes or waits stays, and so does of every event that it was received: whatever comes again is a
+    duplicate. The record of who read patients' data stays too. It may be interrupted, and run beside everything else.
+    """  # noqa: D205 (click makes one paragraph of it)
+    keep_payloads = keep_payloads or keep
+    if keep_payloads > keep:
+        raise click.UsageError("--keep-payloads cannot be longer than --keep: the appointment would be gone")
+    now = datetime.now(UTC)
+    limits = Limits(now - keep, now - keep_payloads)
+    engine = open_engine(statement_timeout=PATIENCE)
+    due = count_due(engine, limits)
+    if dry_run:
+        _report("would be removed", due)
+    else:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True)) as progress:
+            tasks = {name: progress.add_task(name, total=total) for name, total in due.items()}
+            removed = remove_due(engine, limits, on_progress=lambda kind, count: progress.advance(tasks[kind], count))
+        _report("removed", removed)
+    if unread := count_unread(engine, limits):
+        click.echo(f"{unread} quarantined records stay, because no replay could read them yet", err=True)
+
+
+def _report(title: str, counts: dict[str, int]) -> None:
+    table = Table("", title)
+    for name, count in counts.items():
+        table.add_row(name, str(count))
+    show(table)
+
+
+COMMANDS = (retention,)
