@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -13,7 +13,7 @@ _SHORT = 4  # an MRN of fewer characters is as likely to be found in a date or a
 _LONG = 6  # one of so many is recognised though it is written with spaces or dashes
 _SHORT_NOTE = 8  # a note of fewer characters is hidden only where it stands as words of its own
 _ROUNDS = 5  # what is left beside stars may look like an MRN again; it gets shorter each time
-_MOST_NAMED = 200  # Cobalt's events name one; beyond this, nothing of the value is shown
+_MOST_NAMED = 500  # Cobalt's events name one or two; beyond this, nothing of the value is shown
 
 
 def mask_mrn(mrn: str) -> str:
@@ -78,21 +78,26 @@ def mask_json(value: object, mrns: Iterable[str] | Known) -> Any:  # noqa: ANN40
     """Mask JSON deeply: strings and keys as `mask_text`, and numbers that hold a known MRN.
 
     Whatever stands under a key that names an MRN (`mrn`, `patient_mrn`, `patientMrn`, `patient_id`) is masked,
-    known or not, and wherever else the value repeats it. Keys that name a note (`note`, `visit_note`) or what
-    else identifies a patient (`first_name`, `dob`, `phone`) are left out. All of it at any depth.
+    known or not. Keys that name a note (`note`, `visit_note`) or what else identifies a patient (`first_name`,
+    `dob`, `phone`) are left out. What stands under either is masked wherever else the value repeats it. All of it
+    at any depth.
     """
     known = mrns if isinstance(mrns, Known) else know(mrns)
-    named = named_mrns(value)
-    if len(named) > _MOST_NAMED:
-        return {} if isinstance(value, dict) else [] if isinstance(value, list) else _STARS
-    if named:
-        known = known.joined(know(named))
+    if isinstance(value, dict | list):
+        named = know_named(value)
+        if len(named.whole | named.notes) > _MOST_NAMED:
+            return type(value)()
+        known = known.joined(named)
     return _mask_json(value, known)
 
 
-def named_mrns(value: object) -> list[str]:
-    """List what JSON itself calls an MRN, at any depth: texts and numbers under keys that name one."""
-    return list(dict.fromkeys(_named(value, under_mrn=False)))
+def know_named(*values: object) -> Known:
+    """Make ready what JSON itself calls an MRN, a note or a patient's name, at any depth."""
+    found = [one for value in values for one in _named(value, None)]
+    return know(
+        dict.fromkeys(said for names, said in found if names is _names_mrn),
+        dict.fromkeys(said for names, said in found if names is _is_private),
+    )
 
 
 _DIGITS = re.compile(r"[0-9]+")
@@ -258,17 +263,17 @@ def _mask_all(value: object, known: Known) -> object:
     return mask_mrn(str(value)) if isinstance(value, str) or _is_number(value) else value
 
 
-def _named(value: object, *, under_mrn: bool) -> Iterator[str]:
+def _named(value: object, under: Callable[[str], bool] | None) -> Iterator[tuple[Callable[[str], bool], str]]:
+    """Return texts and numbers under keys that name something, each with what tells such keys."""
     if isinstance(value, dict):
         for key, item in value.items():
-            yield from _named(item, under_mrn=under_mrn or _names_mrn(key))
+            named = _names_mrn if _names_mrn(key) else _is_private if _is_private(key) else under
+            yield from _named(item, named)
     elif isinstance(value, list):
         for item in value:
-            yield from _named(item, under_mrn=under_mrn)
-    elif under_mrn and (isinstance(value, str) or _is_number(value)):
-        text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-        if text.strip():
-            yield text
+            yield from _named(item, under)
+    elif under and (isinstance(value, str) or _is_number(value)):
+        yield under, str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _is_number(value: object) -> bool:

@@ -17,7 +17,7 @@ from service.api.reads import record_read
 from service.api.representation import hidden, time_text
 from service.api.timeline import event_data, event_type
 from service.db import transaction
-from service.masking import Known, know, mask_mrn, named_mrns
+from service.masking import Known, know, know_named, mask_mrn
 from service.store import event_views
 
 if TYPE_CHECKING:
@@ -67,5 +67,5 @@ def _shown(event: Event, row: Appointment | None, now: datetime, *, unmasked: bo
 
 
 def _hidden(event: Event, row: Appointment | None) -> Known:
-    known = know([*([event.mrn] if event.mrn else []), *named_mrns(event.payload)])
+    known = know([event.mrn] if event.mrn else []).joined(know_named(event.payload))
     return known.joined(hidden(row)) if row else known

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from service.failures import REMEDIES, Category
-from service.masking import know, mask_json, mask_mrn, mask_text, named_mrns
+from service.masking import know, know_named, mask_json, mask_mrn, mask_text
 
 if TYPE_CHECKING:
     from service.masking import Known
@@ -125,12 +125,12 @@ def _failure(row: Appointment | AppointmentRow, known: Known, *, unmasked: bool)
 def hidden(row: Appointment | AppointmentRow) -> Known:
     """Make ready what a text about this appointment must not show to a caller without ``phi``.
 
-    Every MRN: as asked for now, as before, as Cobalt said; and the free texts, which another's words may repeat.
+    Every MRN: as asked for now, as before, as Cobalt said; and free texts and names, which other texts may repeat.
     """
     failure = row.failure or {}
     mrns = [row.mrn, *row.former_mrns, *([failure["mrn"]] if failure.get("mrn") else [])]
-    mrns += named_mrns(failure.get("details")) + named_mrns(row.details)
-    return know(mrns, [row.request[name] for name in FREE_TEXT if name in row.request])
+    texts = [row.request[name] for name in FREE_TEXT if name in row.request]
+    return know(mrns, texts).joined(know_named(failure.get("details"), row.details))
 
 
 def time_text(value: datetime | None) -> str | None:

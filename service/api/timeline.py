@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from service.api.representation import FREE_TEXT, masked_request, time_text
 from service.events import Kind
-from service.masking import know, mask_json, mask_text, named_mrns
+from service.masking import know, know_named, mask_json, mask_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -229,15 +229,11 @@ def event_data(event: Event, known: Known | None) -> Any:  # noqa: ANN401 (JSON)
 def _hidden(history: History) -> Known:
     """Make ready what no entry may show: MRNs and free texts of every attempt, and MRNs that Cobalt said in any."""
     row = history.appointment
-    mrns = [row.mrn, *row.former_mrns, *named_mrns(row.details)]
-    for event in history.events:
-        mrns += [event.mrn] if event.mrn else []
-        mrns += named_mrns(event.payload)
-    requests = [row.request]
-    for correction in history.corrections:
-        failure = correction.before["failure"] or {}
-        mrns += named_mrns(failure)
-        requests += [correction.changes, correction.before["request"]]
-    mrns += [request["mrn"] for request in requests if request.get("mrn")]
-    notes = [request[name] for request in requests for name in FREE_TEXT if request.get(name)]
-    return know(dict.fromkeys(mrns), dict.fromkeys(notes))
+    before = [correction.before for correction in history.corrections]
+    requests = [row.request, *(one.changes for one in history.corrections), *(one["request"] for one in before)]
+    mrns = [row.mrn, *row.former_mrns, *(request["mrn"] for request in requests if request.get("mrn"))]
+    mrns += [event.mrn for event in history.events if event.mrn]
+    texts = [request[name] for request in requests for name in FREE_TEXT if request.get(name)]
+    return know(dict.fromkeys(mrns), dict.fromkeys(texts)).joined(
+        know_named(row.details, *(one["failure"] for one in before), *(event.payload for event in history.events))
+    )

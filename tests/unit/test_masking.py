@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.masking import know, mask_json, mask_mrn, mask_text, named_mrns
+from service.masking import know, know_named, mask_json, mask_mrn, mask_text
 
 MRN = "123456789"
 ALPHANUMERIC = string.ascii_letters + string.digits
@@ -208,7 +208,7 @@ def test_what_json_calls_an_mrn_is_masked_where_else_it_repeats_it() -> None:
         },
         "listed": {"patientId": {"value": "Q-9934", "from": ["Z-5512"]}, "text": "q-9934, z5512"},
     }
-    assert named_mrns(value) == ["77120045", "Q-9934", "Z-5512"]
+    assert mask_text("77120045 or Q-9934 or z5512", know_named(value)) == "***45 or ***34 or ***12"
     assert mask_json(value, []) == {
         "data": {"mrn": "***45", "failure_reason": "no chart ***45", "list": [{"why": "***45", "n": "***45"}]},
         "listed": {"patientId": {"value": "***34", "from": ["***12"]}, "text": "***34, ***12"},
@@ -239,9 +239,14 @@ def test_keys_that_name_a_patient_are_left_out() -> None:
     assert mask_json(value, []) == {"provider_name": "Dr. Smith", "conflict": {"time": "10:00"}}
 
 
+def test_what_json_calls_a_note_or_a_name_is_masked_where_else_it_repeats_it() -> None:
+    value = {"patient": {"name": "Jane Doe"}, "visit_note": "has a cold", "why": "Jane Doe: HAS A COLD", "n": ["cold"]}
+    assert mask_json(value, []) == {"why": "***oe: ***LD", "n": ["cold"]}
+
+
 def test_json_that_names_more_mrns_than_can_be_looked_for_is_not_shown() -> None:
-    assert mask_json({"mrns": [str(number) for number in range(201)]}, []) == {}
-    assert mask_json([{"mrns": list(range(201))}], []) == []
+    assert mask_json({"mrns": [str(number) for number in range(501)]}, []) == {}
+    assert mask_json([{"mrns": list(range(501))}], []) == []
 
 
 JSON = st.recursive(
