@@ -221,4 +221,4 @@ def _is_2xx(delivery: Mapping[str, int | None]) -> bool:
 
 def _is_adopted(row: Row) -> bool:
     """No reply ever named Cobalt's id, and it is known all the same."""
-    return row["cobalt_appointment_id"] is not None and row["last_call"] in {None, "unclear"}
+    return row["cobalt_appointment_id"] is not None and row["last_call"] in {None, "unclear", "lost"}
