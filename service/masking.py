@@ -35,7 +35,14 @@ class Known:
 
     def joined(self, more: "Known") -> "Known":
         """Return what neither lets be seen."""
-        return Known(self.whole | more.whole, self.loose | more.loose, self.notes | more.notes)
+        return (
+            self
+            if more is NOTHING
+            else Known(self.whole | more.whole, self.loose | more.loose, self.notes | more.notes)
+        )
+
+
+NOTHING = Known(frozenset(), frozenset(), frozenset())
 
 
 def know(mrns: Iterable[str], notes: Iterable[str] = ()) -> Known:
@@ -66,11 +73,12 @@ def mask_text(text: str, mrns: Iterable[str] | Known) -> str:
     found everywhere. One of six or more is found though spaces, dashes or dots stand between its characters.
     """
     known = mrns if isinstance(mrns, Known) else know(mrns)
-    masked = _replaced(text, [*_labelled(text), *_known_spans(text, known)])
+    spans = [*_labelled(text), *_known_spans(text, known)]
     for _ in range(_ROUNDS):
-        if masked == text:
+        if not spans:
             return text
-        text, masked = masked, _replaced(masked, _known_spans(masked, known))
+        text = _replaced(text, spans)
+        spans = _known_spans(text, known)
     return _STARS
 
 
@@ -94,9 +102,13 @@ def mask_json(value: object, mrns: Iterable[str] | Known) -> Any:  # noqa: ANN40
 def know_named(*values: object) -> Known:
     """Make ready what JSON itself calls an MRN, a note or a patient's name, at any depth."""
     found = [one for value in values for one in _named(value, None)]
-    return know(
-        dict.fromkeys(said for names, said in found if names is _names_mrn),
-        dict.fromkeys(said for names, said in found if names is _is_private),
+    return (
+        NOTHING
+        if not found
+        else know(
+            dict.fromkeys(said for names, said in found if names is _names_mrn),
+            dict.fromkeys(said for names, said in found if names is _is_private),
+        )
     )
 
 
@@ -119,19 +131,18 @@ _LABELLED = tuple(
         r"(?=[\w-]{0,50}\d)(\w[\w-]*)",
     )
 )
-_LABEL_WORDS = ("mrn", "record", "patient", "chart", "m.")
+_LABEL_WORDS = re.compile(r"mrn|record|patient|chart|m\.", re.IGNORECASE)
 # What people and systems put between the characters of a number; a colon stands in times.
 _BETWEEN = " \t\r\n\u00a0\u2007\u2009\u202f-\u2010\u2011\u2012\u2013\u2014\u2015\u2212._,/\\'\u2019"
 _BETWEEN_DROPPED = str.maketrans("", "", _BETWEEN)
 _GAP = f"[{re.escape(_BETWEEN)}]{{0,3}}"
 
 
-def _labelled(text: str) -> Iterator[tuple[int, int]]:
+def _labelled(text: str) -> list[tuple[int, int]]:
     """Return where the text itself says that an MRN stands."""
-    lowered = text.lower()
-    if any(word in lowered for word in _LABEL_WORDS):  # most texts have no label, and the patterns take their time
-        for pattern in _LABELLED:
-            yield from (match.span(1) for match in pattern.finditer(text))
+    if not _LABEL_WORDS.search(text):  # most texts have no label, and the patterns take their time
+        return []
+    return [match.span(1) for pattern in _LABELLED for match in pattern.finditer(text)]
 
 
 def _known_spans(text: str, known: Known) -> list[tuple[int, int]]:
@@ -152,7 +163,7 @@ def _replaced(text: str, spans: list[tuple[int, int]]) -> str:
 
 def _spans(folded: str, known: Known) -> list[tuple[int, int]]:
     """Return where something known stands in a folded text, with the rest of the words it is part of."""
-    spans = [span for mrn in known.whole for span in _spans_of(mrn, folded)]
+    spans = [span for mrn in known.whole if mrn in folded for span in _spans_of(mrn, folded)]
     if known.loose:
         closed = folded.translate(_BETWEEN_DROPPED)
         for mrn in known.loose:
@@ -173,10 +184,15 @@ def _spans_of(mrn: str, folded: str) -> Iterator[tuple[int, int]]:
     while found >= 0:
         start, end = _whole_words(found, found + len(mrn), folded)
         shown_of_a_mask = len(mrn) <= _SHOWN and folded[:found].endswith("*")
-        if (len(mrn) >= _SHORT or end - start == len(mrn)) and not shown_of_a_mask:
+        if (len(mrn) >= _SHORT or _same(folded[start:end], mrn)) and not shown_of_a_mask:
             yield start, end
         # One that is not within this word can begin in it still, if it has a hyphen or the like.
         found = folded.find(mrn, max(found + 1, end - len(mrn) + 1))
+
+
+def _same(word: str, mrn: str) -> bool:
+    digits = mrn.lstrip("0")
+    return word == mrn or (digits != "" and word.lstrip("0") == digits)
 
 
 def _loose_spans_of(mrn: str, folded: str) -> Iterator[tuple[int, int]]:
@@ -280,7 +296,6 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-@lru_cache(maxsize=1024)
 def _plain(key: str) -> str:
     return "".join(filter(str.isalnum, _fold(key)[0]))
 
@@ -293,11 +308,13 @@ _PRIVATE_KEYS = (
 _PRIVATE_WORDS = frozenset({"dob", "ssn", "address", "patient", "patientdob", "patientaddress", "demographics"})
 
 
+@lru_cache(maxsize=1024)
 def _names_mrn(key: str) -> bool:
     plain = _plain(key)
     return any(name in plain for name in _MRN_KEYS)
 
 
+@lru_cache(maxsize=1024)
 def _is_private(key: str) -> bool:
     plain = _plain(key)
     return plain.endswith(("note", "notes")) or plain in _PRIVATE_WORDS or any(name in plain for name in _PRIVATE_KEYS)

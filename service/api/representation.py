@@ -30,7 +30,7 @@ def appointment(row: Appointment | AppointmentRow, *, unmasked: bool, overdue_be
         unmasked: Whether the caller sees patients' data.
         overdue_before: What was asked for earlier than this and still processes is overdue.
     """
-    known = hidden(row)
+    known = know(()) if unmasked else hidden(row)
     return {
         "object": "appointment",
         "id": row.id,

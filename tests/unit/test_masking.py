@@ -47,7 +47,12 @@ def test_an_mrn_is_found_without_its_leading_zeros() -> None:
 
 @pytest.mark.parametrize(
     ("text", "masked"),
-    [("patient 42 at 14:20", "patient *** at 14:20"), ("patient 142", "patient 142"), ("42", "***")],
+    [
+        ("patient 42 at 14:20", "patient *** at 14:20"),
+        ("patient 0042", "patient ***42"),
+        ("patient 142", "patient 142"),
+        ("42", "***"),
+    ],
 )
 def test_a_short_mrn_is_masked_only_where_it_stands_alone(text: str, masked: str) -> None:
     assert mask_text(text, ["42"]) == masked
