@@ -43,9 +43,17 @@ def wait_for(work: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401
     return start(work).result(LONGEST)
 
 
-def client_of(app: Flask) -> Client:
+class WebClient(Client):
+    """A client of the web process that serves an application."""
+
+    def __init__(self, app: Flask) -> None:
+        super().__init__(_Bridge(Web(app)), Response)
+        self.app = app
+
+
+def client_of(app: Flask) -> WebClient:
     """A client of the web process that serves this application."""
-    return Client(_Bridge(Web(app)), Response)
+    return WebClient(app)
 
 
 class _Bridge:
@@ -73,7 +81,7 @@ class _Bridge:
         ]
         scope = {
             "type": "http",
-            "http_version": "1.1",
+            "http_version": environ["SERVER_PROTOCOL"].removeprefix("HTTP/"),
             "method": environ["REQUEST_METHOD"],
             "scheme": "http",
             "path": unquote(environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace")),

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from service.store.appointment_views import AppointmentRow, Listing
+    from service.store.audit import Access
 
 ROWS_AT_ONCE = 1000
 FILES_AT_ONCE = 4
@@ -49,7 +50,7 @@ def csv_file(
     *,
     after: tuple[datetime, str] | None,
     names: Sequence[str],
-    unmasked: bool,
+    access: Access | None,
     overdue_before: datetime,
 ) -> Response:
     """Answer a whole list as CSV.
@@ -58,7 +59,7 @@ def csv_file(
         listing: Which appointments, and in what order.
         after: Where to begin; None for the beginning.
         names: The top-level names that become columns.
-        unmasked: Whether the caller sees patients' data.
+        access: Who sees patients' data, to be recorded; None for a caller who does not.
         overdue_before: What was asked for earlier than this and still processes is overdue.
 
     Raises:
@@ -72,14 +73,14 @@ def csv_file(
         raise BusyError("as many files as may be are being sent; ask again in a while")
     with ExitStack() as stack:
         stack.callback(_slots.release)
-        rows = _rows(context.engine(), listing, after, overdue_before)
+        rows = _rows(context.engine(), listing, after, overdue_before, access)
         first = list(islice(rows, 1))  # what goes wrong until here has an answer of its own
         shown = (
-            representation.appointment(row, unmasked=unmasked, overdue_before=overdue_before)
+            representation.appointment(row, unmasked=access is not None, overdue_before=overdue_before)
             for row in chain(first, rows)
         )
         free = stack.pop_all().close  # once, however often it is called
-        pieces = _guarded(csv_pieces(shown, names, unmasked=unmasked), free)
+        pieces = _guarded(csv_pieces(shown, names, unmasked=access is not None), free)
         response = Response(pieces, headers=HEADERS, content_type=CONTENT_TYPE)
         response.call_on_close(free)  # where nobody reads even the beginning
     return response
@@ -96,14 +97,20 @@ def _guarded(pieces: Iterator[str], at_the_end: Callable[[], None]) -> Iterator[
 
 
 def _rows(
-    engine: Engine, listing: Listing, after: tuple[datetime, str] | None, overdue_before: datetime
+    engine: Engine,
+    listing: Listing,
+    after: tuple[datetime, str] | None,
+    overdue_before: datetime,
+    access: Access | None,
 ) -> Iterator[AppointmentRow]:
-    """Read row after row, when the request is no longer there to be asked anything."""
+    """Read row after row, when the request is no longer there to be asked anything; who sees them is recorded first."""
     while True:
         with transaction(engine) as session:
             page = appointment_views.list_appointments(
                 session, listing, after=after, limit=ROWS_AT_ONCE, overdue_before=overdue_before
             )
+            if access is not None:
+                access.record(session, [row.id for row in page.rows])
         yield from page.rows
         if page.last is None:
             return

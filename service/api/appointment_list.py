@@ -14,7 +14,7 @@ from service.api.appointment_file import csv_file
 from service.api.auth import sees_phi
 from service.api.context import cursors, engine, overdue_before
 from service.api.list_query import PER_PAGE, SHOWN, ListQuery
-from service.api.reads import record_read
+from service.api.reads import access, record_read
 from service.db import transaction
 from service.store import appointment_views
 
@@ -42,7 +42,8 @@ def answer_list(query: Mapping[str, Any]) -> Response:
     names = tuple(dict.fromkeys(query.get("fields_", SHOWN)))
     unmasked, before = sees_phi(), overdue_before()
     if kind == CSV and "limit" not in query:
-        return csv_file(listing, after=after, names=names, unmasked=unmasked, overdue_before=before)
+        seen_by = access(listing.filters) if unmasked else None
+        return csv_file(listing, after=after, names=names, access=seen_by, overdue_before=before)
     with transaction(engine()) as session:
         page = appointment_views.list_appointments(
             session, listing, after=after, limit=query.get("limit", PER_PAGE), overdue_before=before

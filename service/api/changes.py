@@ -14,6 +14,7 @@ from service.api import representation
 from service.api.arguments import Blueprint
 from service.api.auth import requires, sees_phi
 from service.api.context import cursors, engine, overdue_before
+from service.api.reads import record_read
 from service.api.schemas import MOST_PER_PAGE, AppointmentOut
 from service.db import transaction
 from service.errors import InvalidCursorError
@@ -71,6 +72,7 @@ class ChangesView(MethodView):
                 found = changes.Changes([], changes.find_end(session), more=False)
             else:
                 found = changes.list_changes(session, after=after, limit=query["limit"])
+            record_read(session, [row.id for row in found.rows])
         shown = [
             representation.appointment(row, unmasked=sees_phi(), overdue_before=overdue_before()) for row in found.rows
         ]

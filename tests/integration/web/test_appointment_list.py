@@ -412,7 +412,7 @@ def test_a_file_that_breaks_in_the_middle_does_not_end_as_a_whole_one_would(
 
 
 def test_only_so_many_files_are_sent_at_once(api: Api) -> None:
-    sent = [api.get(URL, headers=CSV, buffered=False) for _ in range(appointment_file.FILES_AT_ONCE)]
+    sent = [api.piecewise().get(URL, headers=CSV, buffered=False) for _ in range(appointment_file.FILES_AT_ONCE)]
     answer = api.get(URL, headers=CSV)
     assert_problem(answer, 503)
     assert answer.headers["Retry-After"]

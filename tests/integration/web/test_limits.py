@@ -11,6 +11,7 @@ from flask import Response, stream_with_context
 
 from service.api.auth import requires
 from service.api.limits import Limits, current_place, while_waiting
+from tests.asgi_client import client_of
 from tests.integration.web.conftest import Api
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def limited(make_app: Callable[[Settings], Flask], settings: Settings) -> Callab
 
     def make(**limits: int) -> Api:
         app = make_app(replace(settings, **limits))  # type: ignore[arg-type]  # all of them are numbers
-        return Api(app.test_client(), app.extensions["engine"])
+        return Api(client_of(app), app.extensions["engine"])
 
     return make
 
@@ -39,7 +40,7 @@ def headers_of(answer: Any) -> tuple[str | None, ...]:  # noqa: ANN401 (a TestRe
 
 
 def in_flight(api: Api) -> list[int]:
-    limits: Limits = api.client.application.extensions["limits"]
+    limits: Limits = api.app.extensions["limits"]
     return [limits.in_flight(key) for key in limits._keys]  # noqa: SLF001
 
 
@@ -88,7 +89,7 @@ def test_who_has_no_good_key_is_told_nothing(limited: Callable[..., Api]) -> Non
 
 
 def add(api: Api, path: str, view: Callable[[], Any]) -> None:
-    app = api.client.application
+    app = api.app
     app._got_first_request = False  # noqa: SLF001 (an address that only this test has)
     app.add_url_rule(path, path, requires("read")(view))
 
@@ -150,7 +151,7 @@ def test_who_only_waits_holds_no_place(limited: Callable[..., Api]) -> None:
 
 
 def test_a_stream_holds_its_place_to_the_end(limited: Callable[..., Api]) -> None:
-    api = limited(in_flight_limit=1)
+    api = limited(in_flight_limit=1).piecewise()
 
     def stream() -> Response:
         def pieces() -> Iterator[str]:

@@ -213,7 +213,7 @@ def records(api: Api) -> dict[str, list[str]]:
 
 
 def scope(api: Api, rule: Rule) -> str | None:
-    view = api.client.application.view_functions[rule.endpoint]
+    view = api.app.view_functions[rule.endpoint]
     handler = getattr(getattr(view, "view_class", None), "get", view)
     found: str | None = getattr(handler, "scope", None)
     return found
@@ -222,7 +222,7 @@ def scope(api: Api, rule: Rule) -> str | None:
 def addresses(api: Api) -> Iterator[tuple[str, str]]:
     """Every address that can be read: (rule, path)."""
     known = records(api)
-    for rule in api.client.application.url_map.iter_rules():
+    for rule in api.app.url_map.iter_rules():
         if "GET" not in (rule.methods or ()):
             continue
         unknown = set(rule.arguments) - set(known)
