@@ -11,16 +11,20 @@ from werkzeug.exceptions import NotFound, UnsupportedMediaType
 
 from service import log
 from service.api import appointments, changes, events, limits, ops, problems, quarantine, stats, tracing
+from service.api.waiting import CHANGES, SETTLED, as_known, until_settled
 from service.batches import Batches, in_a_thread
 from service.circuit import Circuit
-from service.db import make_engine
+from service.db import make_engine, transaction
 from service.spool import Spool, Spooled
+from service.store.changes import find_end, find_settled, find_versions
 from service.usecases.drain_spool import Drainer
 from service.usecases.intake import Intake, door_timeouts
 from service.usecases.take_webhook import WebhookTaker
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
+
+    from sqlalchemy import Engine
 
     from service.config import Settings
 
@@ -45,7 +49,7 @@ def create_app(settings: Settings) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask types the provider by its base class
     engine = make_engine(
         settings.database_url,
-        pool=settings.database_pool,
+        pool=settings.database_pool + 1,  # one for those who wait
         statement_timeout=settings.statement_timeout,
         lock_timeout=settings.statement_timeout / 2,
     )
@@ -78,6 +82,7 @@ def create_app(settings: Settings) -> Flask:
         spool.close()
 
     app.extensions["close"] = close
+    app.extensions["look"] = partial(_look, engine)
     problems.register(app)
     tracing.register(app)
     limits.register(app, settings)
@@ -97,6 +102,18 @@ def create_app(settings: Settings) -> Flask:
 def _put_on_disk(spool: Spool, bodies: Sequence[Spooled]) -> list[None]:
     spool.put(bodies)
     return [None] * len(bodies)
+
+
+def _look(engine: Engine, awaited: Collection[str]) -> dict[str, str]:
+    """Find how everything is now that callers wait for; see ``service.api.waiting``."""
+    asked_for = {one.removeprefix(SETTLED) for one in awaited if one.startswith(SETTLED)}
+    with transaction(engine) as session:
+        found = {one: as_known(version) for one, version in find_versions(session, awaited).items()}
+        found |= {until_settled(one): as_known(1) for one in find_settled(session, asked_for)}
+        if CHANGES in awaited:
+            end = find_end(session)
+            found[CHANGES] = as_known(end.number, end.appointment_id)
+    return found
 
 
 def _only_json() -> None:

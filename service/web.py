@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from service.api.threads import ThreadedApp
+from service.api.waiting import PatientApp, Watch
 from service.api.webhooks import PATH, WebhookEndpoint
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ class Web:
         self._drainer = app.extensions["drainer"]
         self._close = app.extensions["close"]
         self._webhooks = WebhookEndpoint(app.extensions["taker"], settings.webhook_max_bytes)
-        self._rest = ThreadedApp(app, threads=settings.database_pool, most=settings.request_max_bytes)
+        threaded = ThreadedApp(app, threads=settings.database_pool, most=settings.request_max_bytes)
+        self._rest = PatientApp(threaded, Watch(app.extensions["look"]))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or the beginning and end of the process."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from flask import url_for
+from flask import request, url_for
 from flask.views import MethodView
 
 from service.api import representation
-from service.api.answers import answer_unless_known
+from service.api.answers import answer_unless_known, json_answer
 from service.api.appointment_list import answer_list
 from service.api.arguments import Blueprint
 from service.api.auth import caller, requires, sees_phi
@@ -27,6 +27,7 @@ from service.api.schemas import (
 )
 from service.api.timeline import timeline
 from service.api.tracing import request_id
+from service.api.waiting import as_known, found_anew, until_settled, wait_for
 from service.db import transaction
 from service.store import appointment_views
 from service.store.history import get_history
@@ -35,7 +36,10 @@ from service.usecases.idempotency import Answer
 from service.usecases.request_appointment import AppointmentRequest, request_appointment
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flask import Response
+    from sqlalchemy.orm import Session
 
     from service.models import Appointment
     from service.store.appointment_views import AppointmentRow
@@ -58,7 +62,7 @@ class AppointmentList(MethodView):
             metadata=body["metadata"],
             request_id=request_id(),
         )
-        return answer_once(lambda session: _taken(request_appointment(session, settings(), wanted)))
+        return _written(lambda session: _taken(request_appointment(session, settings(), wanted)))
 
     @requires("read")
     @blueprint.arguments(ListQuery(), location="query")
@@ -84,7 +88,10 @@ class OneAppointment(MethodView):
         with transaction(engine()) as session:
             row = appointment_views.get_appointment(session, appointment_id)
             record_read(session, [row.id])
-        return answer_unless_known(_shown(row))
+        shown = answer_unless_known(_shown(row))
+        if request.if_none_match and shown.status_code == HTTPStatus.OK:
+            return shown  # it has changed already
+        return wait_for(shown, row.id, as_known(row.version), row.id)
 
     @requires("write")
     @blueprint.arguments(CorrectionIn(partial=True))
@@ -123,7 +130,22 @@ def _next_attempt(appointment_id: str, changes: dict[str, Any]) -> Any:  # noqa:
     wanted = CorrectionRequest(
         appointment_id=appointment_id, changes=changes, key_id=caller().key_id, request_id=request_id()
     )
-    return answer_once(lambda session: _taken(correct(session, wanted, check=check_fields)))
+    return _written(lambda session: _taken(correct(session, wanted, check=check_fields)))
+
+
+def _written(work: Callable[[Session], Answer]) -> Response:
+    """Do a write once, and answer it; or, after a wait, say what has become of it."""
+    written = found_anew()
+    if written is None:
+        answer = answer_once(work)
+        if "Prefer" in request.headers:
+            asked_for = answer.get_json()["id"]
+            wait_for(answer, until_settled(asked_for), as_known(0), asked_for)
+        return answer
+    with transaction(engine()) as session:
+        row = appointment_views.get_appointment(session, written)
+        record_read(session, [row.id])
+    return json_answer(_shown(row), HTTPStatus.ACCEPTED)
 
 
 def _taken(row: Appointment) -> Answer:

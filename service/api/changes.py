@@ -11,17 +11,21 @@ from flask.views import MethodView
 from marshmallow import RAISE, Schema, fields, validate
 
 from service.api import representation
+from service.api.answers import json_answer
 from service.api.arguments import Blueprint
 from service.api.auth import requires, sees_phi
 from service.api.context import cursors, engine, overdue_before
 from service.api.reads import record_read
 from service.api.schemas import MOST_PER_PAGE, AppointmentOut
+from service.api.waiting import CHANGES, as_known, found_anew, wait_for
 from service.db import transaction
 from service.errors import InvalidCursorError
 from service.store import changes
 from service.store.changes import Position
 
 if TYPE_CHECKING:
+    from flask import Response
+
     from service.api.cursors import Cursors
 
 NOW = "now"
@@ -63,12 +67,13 @@ class ChangesView(MethodView):
     @requires("read")
     @blueprint.arguments(ChangesQuery, location="query")
     @blueprint.response(HTTPStatus.OK, ChangesOut)
-    def get(self, query: dict[str, Any]) -> Any:  # noqa: ANN401
+    def get(self, query: dict[str, Any]) -> Response:
         """Read which appointments changed since the cursor; none is ever skipped, whoever writes meanwhile."""
         now = datetime.now(UTC)
-        after = None if query.get("after", NOW) == NOW else read_cursor(cursors(), query["after"])
+        asked = found_anew() or query.get("after")
+        after = None if asked in {None, NOW} else read_cursor(cursors(), str(asked))
         with transaction(engine()) as session:
-            if query.get("after") == NOW:
+            if asked == NOW:
                 found = changes.Changes([], changes.find_end(session), more=False)
             else:
                 found = changes.list_changes(session, after=after, limit=query["limit"])
@@ -79,7 +84,10 @@ class ChangesView(MethodView):
         cursor = write_cursor(cursors(), found.last)
         body = {"data": shown, "next_cursor": cursor, "more": found.more, "as_of": now.isoformat()[:-6] + "Z"}
         following = url_for("changes.ChangesView", after=cursor, limit=query["limit"])
-        return body, HTTPStatus.OK, {"Link": f'<{following}>; rel="next"'}
+        answer = json_answer(body, headers={"Link": f'<{following}>; rel="next"'})
+        if found.rows:
+            return answer
+        return wait_for(answer, CHANGES, as_known(found.last.number, found.last.appointment_id), cursor)
 
 
 def write_cursor(cursors: Cursors, position: Position) -> str:

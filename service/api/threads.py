@@ -37,32 +37,31 @@ class Answer:
 
     Args:
         more: Whether there is more than ``content``; ``next_piece`` makes it.
+        context: Flask's, in which all pieces are made.
     """
 
     status: int = 0
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     content: bytes = b""
     more: bool = True
+    context: contextvars.Context = field(default_factory=contextvars.copy_context)
     _pieces: Iterator[bytes] = field(default_factory=lambda: iter(()))
     _close: Callable[[], None] | None = None
 
-    @classmethod
-    def of(cls, app: WSGIApplication, environ: WSGIEnvironment) -> Answer:
+    def make(self, app: WSGIApplication, environ: WSGIEnvironment) -> None:
         """Have the application answer."""
-        made = cls()
 
         def start_response(status: str, headers: list[tuple[str, str]], _exc_info: Any = None) -> Any:  # noqa: ANN401
-            made.status = int(status[:3])
-            made.headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+            self.status = int(status[:3])
+            self.headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
 
         body = app(environ, start_response)
-        made._pieces, made._close = iter(body), getattr(body, "close", None)
+        self._pieces, self._close = iter(body), getattr(body, "close", None)
         try:
-            made.content = made.next_piece()
+            self.content = self.next_piece()
         except BaseException:
-            made.close()
+            self.close()
             raise
-        return made
 
     def next_piece(self) -> bytes:
         """Make the next piece; afterwards ``more`` tells whether it was the last."""
@@ -105,21 +104,35 @@ class ThreadedApp:
             body = await self.body(scope, receive)
         except BrokenOffError:
             return  # nobody is there to be answered
-        threads = self._prompt if scope["path"] in PROMPT else self._threads
-        context = contextvars.copy_context()  # Flask's, which all pieces of an answer must be made in
+        await self.send(await self.answer(scope, body), scope, send)
 
-        async def in_thread(work: Callable[..., T], *args: object) -> T:
-            return await asyncio.get_running_loop().run_in_executor(threads, context.run, work, *args)
+    async def answer(self, scope: Scope, body: bytes, **told: object) -> Answer:
+        """Have the application answer.
 
-        made = await in_thread(Answer.of, self._app, _environ(scope, body))
+        Args:
+            scope: Of the request.
+            body: Of the request.
+            told: More for the application's ``environ``, under ``service.<name>``.
+        """
+        made = Answer()
+        environ = _environ(scope, body) | {f"service.{name}": value for name, value in told.items()}
+        await self._in_thread(scope, made, made.make, self._app, environ)
+        return made
+
+    async def send(self, made: Answer, scope: Scope, send: Send) -> None:
+        """Send an answer, however long it is."""
         try:
             await answer(send, made.status, made.headers, made.content, more=made.more)
             while made.more:
-                piece = await in_thread(made.next_piece)
+                piece = await self._in_thread(scope, made, made.next_piece)
                 await send({"type": "http.response.body", "body": piece, "more_body": made.more})
         finally:
             if made.more:  # it broke off
-                await in_thread(made.close)
+                await self._in_thread(scope, made, made.close)
+
+    async def _in_thread(self, scope: Scope, made: Answer, work: Callable[..., T], *args: object) -> T:
+        threads = self._prompt if scope["path"] in PROMPT else self._threads
+        return await asyncio.get_running_loop().run_in_executor(threads, made.context.run, work, *args)
 
     async def body(self, scope: Scope, receive: Receive) -> bytes:
         """Read a request's body. Raises BrokenOffError."""

@@ -115,6 +115,15 @@ def find_versions(session: Session, ids: Collection[str]) -> dict[str, int]:
     return {row.id: row.version for row in found}
 
 
+def find_settled(session: Session, ids: Collection[str]) -> Sequence[str]:
+    """Find which of these appointments have an outcome."""
+    if not ids:
+        return []
+    return session.scalars(
+        select(Appointment.id).where(Appointment.id.in_(ids), Appointment.status != "processing")
+    ).all()
+
+
 def mark(session: Session) -> None:
     """Write down how far the numbers have got, for those who come back after a fail-over."""
     where = session.execute(_WHERE).one()
