@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import time
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
 import structlog
 from flask import g, request
 
 from service import log
-from service.ids import new_id
 
 if TYPE_CHECKING:
     from flask import Flask, Response
@@ -28,7 +28,7 @@ def register(app: Flask) -> None:
 
 def good_request_id(given: str | None) -> str:
     """Take the caller's request id if it is a plain one, else make one."""
-    return given if given and _GOOD.fullmatch(given) else new_id("req")
+    return given if given and _GOOD.fullmatch(given) else f"req_{token_hex(13)}"  # a third of an id that sorts
 
 
 def request_id() -> str:

@@ -27,6 +27,11 @@ if TYPE_CHECKING:
     from service.store.events import Arrival
 
 
+NEVER_OF_USE = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit")
+"""What PostgreSQL's planner must not choose for the door, which finds every row by a key: a plan that was made for the
+small tables of the first day, and is prepared, would be slow on those of the second."""
+
+
 def door_timeouts(settings: Settings) -> dict[str, timedelta]:
     """Say how long the door may wait for PostgreSQL."""
     return {
@@ -51,6 +56,7 @@ class Intake:
         self._engine = engine
         timeouts = door_timeouts(settings)
         self._arguments = connect_arguments(settings.database_url, **timeouts)
+        self._arguments["options"] += "".join(f" -c {name}=off" for name in NEVER_OF_USE)
         self._longest = longest_exchange(timeouts["statement_timeout"]).total_seconds()
         self._connection: psycopg.AsyncConnection[Any] | None = None
         self._wait: LoopWait | None = None
