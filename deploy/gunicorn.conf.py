@@ -15,7 +15,8 @@ bind = f"{settings.host}:{settings.port}"
 workers = settings.web_concurrency
 # Loaded before it listens: else what connects while an instance starts waits for seconds, and Cobalt waits for two.
 preload_app = True
-worker_class = "asgi"  # webhooks on an event loop, Flask in threads; docs/decisions says what was measured
+# gunicorn's ASGI worker: webhooks on an event loop, Flask in threads; docs/decisions says what was measured
+worker_class = "service.server.Worker"
 asgi_loop = "uvloop"
 asgi_lifespan = "on"
 http_parser = "fast"  # gunicorn's own parser in C

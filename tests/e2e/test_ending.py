@@ -1,0 +1,52 @@
+"""SIGTERM: what is in flight is finished, and nothing else is waited for."""
+
+from __future__ import annotations
+
+import socket
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from service.stack.stack import Stack
+from tests.records import open_engine, submit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def stack() -> Iterator[Stack]:
+    with (
+        tempfile.TemporaryDirectory(prefix="cobalt-ending-", ignore_cleanup_errors=True) as directory,
+        Stack(Path(directory), workers=0, postgres_settings={"fsync": "off"}) as stack,
+    ):
+        yield stack
+
+
+def test_a_restart_waits_for_requests_and_not_for_idle_connections(stack: Stack) -> None:
+    host, port = stack.url.removeprefix("http://").split(":")
+    with open_engine(stack.database_url) as engine:
+        [one] = submit(engine, "1")
+    answers: list[Any] = []
+
+    def wait() -> None:
+        headers = {"Authorization": f"Bearer {stack.api_key}", "Prefer": "wait=3"}
+        answers.append(httpx.get(f"{stack.url}/v1/appointments/{one}", headers=headers, timeout=20, trust_env=False))
+
+    with socket.create_connection((host, int(port))) as idle:
+        idle.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert idle.recv(1000).startswith(b"HTTP/1.1 200 ")
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        time.sleep(1)  # it waits by now, and would be answered much later
+        began = time.monotonic()
+        stack.webs[0].terminate()
+        took = time.monotonic() - began
+        waiting.join()
+    assert answers[0].status_code == 200
+    assert 1 < took < 6
