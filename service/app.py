@@ -10,11 +10,12 @@ from flask_smorest import Api
 from werkzeug.exceptions import NotFound, UnsupportedMediaType
 
 from service import log
-from service.api import appointments, changes, events, limits, ops, problems, quarantine, stats, tracing
+from service.api import appointments, changes, context, events, limits, ops, problems, quarantine, stats, tracing
 from service.api.waiting import CHANGES, SETTLED, as_known, until_settled
 from service.batches import Batches, in_a_thread
 from service.circuit import Circuit
 from service.db import make_engine, transaction
+from service.replica import Replica
 from service.spool import Spool, Spooled
 from service.store.changes import find_end, find_settled, find_versions
 from service.usecases.drain_spool import Drainer
@@ -60,6 +61,7 @@ def create_app(settings: Settings) -> Flask:
     circuit = Circuit()
     app.extensions["settings"] = settings
     app.extensions["engine"] = engine
+    replica = app.extensions["replica"] = _replica(settings)
     app.extensions["spool"] = spool
     app.extensions["drainer"] = Drainer(door_engine, spool, circuit)
     intake = Intake(door_engine, settings)
@@ -79,12 +81,15 @@ def create_app(settings: Settings) -> Flask:
         intake.close()
         door_engine.dispose()
         engine.dispose()
+        if replica:
+            replica.engine.dispose()
         spool.close()
 
     app.extensions["close"] = close
     app.extensions["look"] = partial(_look, engine)
     problems.register(app)
     tracing.register(app)
+    context.register(app)
     limits.register(app, settings)
     app.before_request(_no_nul)
     app.before_request(_only_json)
@@ -97,6 +102,19 @@ def create_app(settings: Settings) -> Flask:
     api.register_blueprint(changes.blueprint)
     problems.register(app)  # after flask-smorest, whose own error handler answers in another shape
     return app
+
+
+def _replica(settings: Settings) -> Replica | None:
+    if settings.read_database_url is None:
+        return None
+    engine = make_engine(
+        settings.read_database_url,
+        pool=settings.database_pool,
+        statement_timeout=settings.statement_timeout,
+        lock_timeout=settings.statement_timeout / 2,
+        pre_ping=False,  # the primary is the way round
+    )
+    return Replica(engine, most_behind=settings.read_after_write / 2)
 
 
 def _put_on_disk(spool: Spool, bodies: Sequence[Spooled]) -> list[None]:

@@ -81,6 +81,11 @@ def _database_url(env: Env, name: str) -> str:
     return _libpq_url(name, _required(env, name))
 
 
+def _optional_database_url(env: Env, name: str) -> str | None:
+    url = _optional(env, name)
+    return url and _libpq_url(name, url)
+
+
 def _libpq_url(name: str, url: str) -> str:
     if not url.startswith(("postgresql://", "postgres://")):
         raise SettingsError(f"{name}: must be a libpq URL like postgresql://user@host/database")
@@ -168,6 +173,16 @@ class Settings:
         "PostgreSQL as a libpq URL, `postgresql://...`; sockets and several hosts allowed",
         _database_url,
         secret=True,
+    )
+    read_database_url: str | None = _setting(
+        "a replica, as a libpq URL: lists, single appointments, timelines and figures are read there",
+        _optional_database_url,
+        secret=True,
+    )
+    read_after_write: timedelta = _setting(
+        "seconds for which a key that wrote is not answered from the replica; one that is more than half of that "
+        "behind is not used",
+        _seconds(10, 1, 600),
     )
     cobalt_client_id: str = _setting("our client id at Cobalt", _credential, secret=True)
     cobalt_client_secret: str = _setting("our client secret at Cobalt", _credential, secret=True)

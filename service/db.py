@@ -148,6 +148,27 @@ def transaction(engine: Engine) -> Iterator[Session]:
 
 
 @contextmanager
+def autocommit(engine: Engine) -> Iterator[psycopg.Connection[Any]]:
+    """Lend a driver's connection for single statements: neither BEGIN nor COMMIT, so one round trip each.
+
+    Raises:
+        DatabaseBusyError: As ``transaction``.
+        DatabaseUnavailableError: As ``transaction``.
+    """
+    with our_errors():
+        lent = engine.raw_connection()
+        connection: psycopg.Connection[Any] = lent.driver_connection  # type: ignore[assignment]
+        try:
+            connection.autocommit = True
+            yield connection
+            connection.autocommit = False
+        except BaseException:
+            lent.invalidate()  # nobody may get it in the wrong mode, or broken
+            raise
+        lent.close()
+
+
+@contextmanager
 def our_errors() -> Iterator[None]:
     """Translate SQLAlchemy's errors and the driver's into ours.
 

@@ -395,6 +395,9 @@ class ApiKey(Base):
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
+    wrote_at: Mapped[datetime | None] = mapped_column(
+        comment="About when it last wrote, kept only beside a replica: its reads stay off that for a while"
+    )
 
     __table_args__ = (
         CheckConstraint("scopes <@ ARRAY['read', 'phi', 'write', 'ops'] AND cardinality(scopes) > 0", name="scopes"),

@@ -12,10 +12,9 @@ from service.api.answers import best_type, json_answer
 from service.api.appointment_csv import CONTENT_TYPE, csv_pieces
 from service.api.appointment_file import csv_file
 from service.api.auth import sees_phi
-from service.api.context import cursors, engine, overdue_before
+from service.api.context import cursors, overdue_before, reading
 from service.api.list_query import PER_PAGE, SHOWN, ListQuery
 from service.api.reads import access, record_read
-from service.db import transaction
 from service.store import appointment_views
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def answer_list(query: Mapping[str, Any]) -> Response:
     if kind == CSV and "limit" not in query:
         seen_by = access(listing.filters) if unmasked else None
         return csv_file(listing, after=after, names=names, access=seen_by, overdue_before=before)
-    with transaction(engine()) as session:
+    with reading() as session:
         page = appointment_views.list_appointments(
             session, listing, after=after, limit=query.get("limit", PER_PAGE), overdue_before=before
         )

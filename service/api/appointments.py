@@ -13,7 +13,7 @@ from service.api.answers import answer_unless_known, json_answer
 from service.api.appointment_list import answer_list
 from service.api.arguments import Blueprint
 from service.api.auth import caller, requires, sees_phi
-from service.api.context import engine, overdue_before, settings
+from service.api.context import overdue_before, reading, settings
 from service.api.idempotency import answer_once
 from service.api.list_query import ListQuery
 from service.api.reads import record_read
@@ -28,7 +28,6 @@ from service.api.schemas import (
 from service.api.timeline import timeline
 from service.api.tracing import request_id
 from service.api.waiting import as_known, found_anew, until_settled, wait_for
-from service.db import transaction
 from service.store import appointment_views
 from service.store.history import get_history
 from service.usecases.correct import CorrectionRequest, correct
@@ -85,7 +84,7 @@ class OneAppointment(MethodView):
     @blueprint.response(HTTPStatus.OK, AppointmentOut)
     def get(self, appointment_id: str) -> Response:
         """Read one appointment; with `If-None-Match` only if it has changed."""
-        with transaction(engine()) as session:
+        with reading() as session:
             row = appointment_views.get_appointment(session, appointment_id)
             record_read(session, [row.id])
         shown = answer_unless_known(_shown(row))
@@ -120,7 +119,7 @@ class Timeline(MethodView):
     @blueprint.response(HTTPStatus.OK, TimelineOut)
     def get(self, appointment_id: str) -> Any:  # noqa: ANN401
         """Read everything that happened to an appointment: why is it in this state?"""
-        with transaction(engine()) as session:
+        with reading() as session:
             history = get_history(session, appointment_id)
             record_read(session, [appointment_id])
         return timeline(history, unmasked=sees_phi())
@@ -142,7 +141,7 @@ def _written(work: Callable[[Session], Answer]) -> Response:
             asked_for = answer.get_json()["id"]
             wait_for(answer, until_settled(asked_for), as_known(0), asked_for)
         return answer
-    with transaction(engine()) as session:
+    with reading() as session:
         row = appointment_views.get_appointment(session, written)
         record_read(session, [row.id])
     return json_answer(_shown(row), HTTPStatus.ACCEPTED)

@@ -7,8 +7,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 import structlog
-from flask import current_app, g, request
+from flask import g, request
 
+from service.api.context import engine, find_replica, once_more_on_primary, settings
 from service.api.limits import refuse_too_many
 from service.api.problems import problem
 from service.usecases.api_keys import Caller, find_caller
@@ -32,7 +33,7 @@ def requires(scope: str) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
         @wraps(view)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:  # noqa: ANN401
             refusal = _refusal(scope)
-            return refusal if refusal is not None else view(*args, **kwargs)
+            return refusal if refusal is not None else once_more_on_primary(lambda: view(*args, **kwargs))
 
         guarded.scope = scope  # type: ignore[attr-defined]  # a guard test looks for it on every route
         return guarded
@@ -51,9 +52,13 @@ def sees_phi() -> bool:
     return "phi" in caller().scopes
 
 
+def _find_caller(key: str) -> Caller | None:
+    return find_caller(engine(), key, after_write=settings().read_after_write if find_replica() else None)
+
+
 def _refusal(scope: str) -> ResponseReturnValue | None:
     kind, _, key = request.headers.get("Authorization", "").partition(" ")
-    found = find_caller(current_app.extensions["engine"], key.strip()) if kind.lower() == "bearer" else None
+    found = _find_caller(key.strip()) if kind.lower() == "bearer" else None
     if found is None:
         return problem(
             HTTPStatus.UNAUTHORIZED,

@@ -1,18 +1,34 @@
-"""What views need of the application: its engine and its settings."""
+"""What views need of the application: its databases and its settings."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from flask import current_app
+from flask import current_app, g, request
 
 from service.api.cursors import Cursors
+from service.db import transaction
+from service.errors import DatabaseUnavailableError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from flask import Flask, Response
     from sqlalchemy import Engine
+    from sqlalchemy.orm import Session
 
     from service.config import Settings
+    from service.replica import Reading, Replica
+    from service.usecases.api_keys import Caller
+
+T = TypeVar("T")
+
+
+def register(app: Flask) -> None:
+    """Have every answer that was read from a database say how old it may be."""
+    app.after_request(_say_as_of)
 
 
 def engine() -> Engine:
@@ -35,3 +51,70 @@ def overdue_before() -> datetime:
 def cursors() -> Cursors:
     """Get what makes and reads cursors."""
     return Cursors(settings().cobalt_client_secret)
+
+
+def find_replica() -> Replica | None:
+    """Find the replica, where there is one."""
+    found: Replica | None = current_app.extensions["replica"]
+    return found
+
+
+@contextmanager
+def reading() -> Iterator[Session]:
+    """Open a session for reads that may be slightly old, in a view that requires a scope.
+
+    It is on the replica, unless there is none, it cannot be used, or the caller wrote a moment ago and must see
+    that. ``as_of`` and the header ``As-Of`` say how old what is read there may be.
+
+    Raises:
+        DatabaseUnavailableError: Neither the replica nor the primary answers.
+    """
+    with ExitStack() as stack:
+        found = _open_replica(stack)
+        g.read_from_replica = found is not None
+        as_of = found.as_of if found else datetime.now(UTC)
+        g.as_of = min(as_of, g.get("as_of", as_of))
+        yield found.session if found else stack.enter_context(transaction(engine()))
+
+
+def as_of() -> datetime:
+    """Say up to which instant everything is known in what this request has read so far."""
+    found: datetime = g.as_of
+    return found
+
+
+def once_more_on_primary(view: Callable[[], T]) -> T:
+    """Call a view, and once more when a replica broke in the middle of it."""
+    try:
+        return view()
+    except DatabaseUnavailableError:
+        if not g.get("read_from_replica"):
+            raise
+        g.stays_on_primary = True
+        del g.as_of
+        return view()
+
+
+def _open_replica(stack: ExitStack) -> Reading | None:
+    replica, caller = find_replica(), _caller()
+    if replica is None or caller is None or g.get("stays_on_primary"):
+        return None
+    if caller.wrote_lately or caller.position is None:
+        return None
+    if "Prefer" in request.headers:  # who waits for news must find them, and they are seen on the primary first
+        return None
+    try:
+        return stack.enter_context(replica.reading(caller.position))
+    except DatabaseUnavailableError:
+        return None
+
+
+def _caller() -> Caller | None:
+    found: Caller | None = g.get("caller")
+    return found
+
+
+def _say_as_of(response: Response) -> Response:
+    if "as_of" in g:
+        response.headers["As-Of"] = as_of().astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return response

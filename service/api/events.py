@@ -10,13 +10,12 @@ from flask.views import MethodView
 
 from service.api.arguments import Blueprint
 from service.api.auth import requires, sees_phi
-from service.api.context import engine
+from service.api.context import reading
 from service.api.event_schemas import EventListOut, EventsQuery
 from service.api.paging import find_place, page
 from service.api.reads import record_read
 from service.api.representation import hidden, time_text
 from service.api.timeline import event_data, event_type
-from service.db import transaction
 from service.masking import Known, know, know_named, mask_mrn
 from service.store import event_views
 
@@ -38,7 +37,7 @@ class EventList(MethodView):
         filters = {name: query[name] for name in event_views.FILTERS if name in query}
         listing = {"list": "events"} | filters
         after = find_place(query, listing)
-        with transaction(engine()) as session:
+        with reading() as session:
             found = event_views.list_events(session, filters=filters, after=after, limit=query["limit"])
             ids = (one for event, row in found.rows for one in (event.id, row and row.id) if one)
             record_read(session, ids, filters=filters)

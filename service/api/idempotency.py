@@ -9,9 +9,10 @@ from flask import request
 
 from service.api.answers import json_answer
 from service.api.auth import caller
-from service.api.context import engine, settings
+from service.api.context import engine, find_replica, settings
 from service.api.reads import record_read
 from service.errors import InvalidHeaderError
+from service.store.api_keys import note_write
 from service.usecases.idempotency import Once, do_once
 
 if TYPE_CHECKING:
@@ -31,14 +32,17 @@ def answer_once(work: Callable[[Session], Answer]) -> Response:
     Args:
         work: Does it in the given session; it must call nothing but the database.
     """
-    answer = do_once(engine(), _once(), work, on_answer=_record_read)
+    answer = do_once(engine(), _once(), work, on_answer=_finish)
     headers = answer.headers | ({"Idempotent-Replayed": "true"} if answer.replayed else {})
     return json_answer(answer.body, answer.http_status, headers)
 
 
-def _record_read(session: Session, answer: Answer) -> None:
+def _finish(session: Session, answer: Answer) -> None:
     if answer.body.get("object") == "appointment":
         record_read(session, [answer.body["id"]])
+    if find_replica() and not answer.replayed:
+        session.flush()
+        note_write(session, caller().key_id)
 
 
 def _once() -> Once | None:

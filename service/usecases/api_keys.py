@@ -14,7 +14,6 @@ from service.errors import DatabaseUnavailableError
 from service.ids import new_id
 from service.models import ApiKey
 from service.store import api_keys
-from service.store.api_keys import USED_EVERY
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -22,17 +21,26 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
+    from service.replica import Position
+
 SCOPES = ("read", "phi", "write", "ops")
 """``read`` appointments; ``phi``: see MRNs and notes unmasked; ``write``: submit and correct; ``ops``: operate."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls: a key that is neither revoked nor expired."""
+    """Who calls: a key that is neither revoked nor expired.
+
+    Args:
+        wrote_lately: Whether it wrote so lately that a replica may not know it yet.
+        position: How far the primary was when the request began; known where there is a replica.
+    """
 
     key_id: str
     scopes: frozenset[str]
     name: str
+    wrote_lately: bool = False
+    position: Position | None = None
 
 
 def create_key(engine: Engine, *, name: str, scopes: Collection[str], expires_in: timedelta | None) -> str:
@@ -53,18 +61,24 @@ def create_key(engine: Engine, *, name: str, scopes: Collection[str], expires_in
     return key
 
 
-def find_caller(engine: Engine, key: str) -> Caller | None:
-    """Find whose key this is; None for one that is unknown, revoked or expired."""
-    now = datetime.now(UTC)
-    with transaction(engine) as session:
-        found = api_keys.find_by_digest(session, _digest(key))
-        if found is None or found.revoked_at or (found.expires_at and found.expires_at <= now):
-            return None
-    if found.last_used_at is None or found.last_used_at < now - USED_EVERY:
+def find_caller(engine: Engine, key: str, *, after_write: timedelta | None = None) -> Caller | None:
+    """Find whose key this is; None for one that is unknown, revoked or expired.
+
+    It is looked up for each request: a key that is revoked is refused from then on, by every process.
+
+    Args:
+        engine: To the primary.
+        key: Its text.
+        after_write: See ``Caller.wrote_lately``; None where nobody asks for that and the position.
+    """
+    found = api_keys.find_good(engine, _digest(key), after_write=after_write)
+    if found is None:
+        return None
+    if not found.use_is_noted:
         # A PostgreSQL that takes no writes can still answer: better than knowing when the key was used.
         with suppress(DatabaseUnavailableError), transaction(engine) as session:
-            api_keys.mark_used(session, found.id, now=now)
-    return Caller(found.id, frozenset(found.scopes), found.name)
+            api_keys.mark_used(session, found.id, now=datetime.now(UTC))
+    return Caller(found.id, frozenset(found.scopes), found.name, found.wrote_lately, found.position)
 
 
 def _digest(key: str) -> bytes:
