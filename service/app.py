@@ -6,11 +6,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from flask import Flask, request
-from flask_smorest import Api
-from werkzeug.exceptions import NotFound, UnsupportedMediaType
+from werkzeug.exceptions import NotFound
 
 from service import log
 from service.api import appointments, changes, context, events, limits, ops, problems, quarantine, stats, tracing
+from service.api.openapi import pages
 from service.api.waiting import CHANGES, SETTLED, as_known, until_settled
 from service.batches import Batches, in_a_thread
 from service.circuit import Circuit
@@ -43,7 +43,7 @@ def create_app(settings: Settings) -> Flask:
     app.config.update(
         API_TITLE="cobalt-appointments",
         API_VERSION="v1",
-        OPENAPI_VERSION="3.1.0",
+        OPENAPI_VERSION="3.1.1",
         MAX_CONTENT_LENGTH=settings.request_max_bytes,
         PROPAGATE_EXCEPTIONS=False,
     )
@@ -92,14 +92,10 @@ def create_app(settings: Settings) -> Flask:
     context.register(app)
     limits.register(app, settings)
     app.before_request(_no_nul)
-    app.before_request(_only_json)
-    app.register_blueprint(ops.blueprint)
-    api = Api(app)
-    api.register_blueprint(appointments.blueprint)
-    api.register_blueprint(events.blueprint)
-    api.register_blueprint(quarantine.blueprint)
-    api.register_blueprint(stats.blueprint)
-    api.register_blueprint(changes.blueprint)
+    api = app.extensions["api"] = pages.DescribedApi(app)
+    for one in (appointments, events, quarantine, stats, changes, ops, pages):
+        api.register_blueprint(one.blueprint)
+    app.add_url_rule("/docs/<version>/<name>", view_func=pages.asset)  # a part of the page, and of no interest itself
     problems.register(app)  # after flask-smorest, whose own error handler answers in another shape
     return app
 
@@ -132,12 +128,6 @@ def _look(engine: Engine, awaited: Collection[str]) -> dict[str, str]:
             end = find_end(session)
             found[CHANGES] = as_known(end.number, end.appointment_id)
     return found
-
-
-def _only_json() -> None:
-    takes_json = request.endpoint in {"appointments.AppointmentList", "appointments.OneAppointment"}
-    if takes_json and request.method in {"POST", "PATCH"} and not request.is_json:
-        raise UnsupportedMediaType
 
 
 def _no_nul() -> None:

@@ -12,6 +12,7 @@ from werkzeug.test import Client
 from werkzeug.wrappers import Response
 
 from service.web import Web
+from tests.conformance import document_of
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
     from flask import Flask
+    from werkzeug.test import TestResponse
 
     from service.api.asgi import Message
 
@@ -44,11 +46,17 @@ def wait_for(work: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401
 
 
 class WebClient(Client):
-    """A client of the web process that serves an application."""
+    """A client of the web process that serves an application; it fails on what the document does not describe."""
 
     def __init__(self, app: Flask) -> None:
         super().__init__(_Bridge(Web(app)), Response)
         self.app = app
+        self._document = document_of(app)  # now, not while answers are being timed
+
+    def open(self, *args: Any, **rest: Any) -> TestResponse:
+        answer = super().open(*args, **rest)
+        self._document.judge(answer.request.method, answer.request.path, answer)
+        return answer
 
 
 def client_of(app: Flask) -> WebClient:

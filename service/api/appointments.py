@@ -13,9 +13,10 @@ from service.api.answers import answer_unless_known, json_answer
 from service.api.appointment_list import answer_list
 from service.api.arguments import Blueprint
 from service.api.auth import caller, requires, sees_phi
-from service.api.context import overdue_before, reading, settings
+from service.api.context import engine, overdue_before, reading, settings
 from service.api.idempotency import answer_once
 from service.api.list_query import ListQuery
+from service.api.openapi.parts import headers
 from service.api.reads import record_read
 from service.api.schemas import (
     AppointmentIn,
@@ -28,6 +29,7 @@ from service.api.schemas import (
 from service.api.timeline import timeline
 from service.api.tracing import request_id
 from service.api.waiting import as_known, found_anew, until_settled, wait_for
+from service.db import transaction
 from service.store import appointment_views
 from service.store.history import get_history
 from service.usecases.correct import CorrectionRequest, correct
@@ -51,10 +53,15 @@ class AppointmentList(MethodView):
     """All appointments."""
 
     @requires("write")
+    @blueprint.doc(operationId="requestAppointment")
     @blueprint.arguments(AppointmentIn())
-    @blueprint.response(HTTPStatus.ACCEPTED, AppointmentOut)
+    @blueprint.response(HTTPStatus.ACCEPTED, AppointmentOut, headers=headers("Location"))
     def post(self, body: dict[str, Any]) -> Any:  # noqa: ANN401
-        """Ask for an appointment: it is kept at once, and submitted to Cobalt by a worker."""
+        """Ask for an appointment.
+
+        It is kept at once, and submitted to Cobalt within a second. Send an `Idempotency-Key` and repeat the call
+        with the same one when no answer came: nothing is ever asked for twice.
+        """
         wanted = AppointmentRequest(
             fields=AppointmentIn.cobalt_fields(body),
             account=body.get("account"),
@@ -64,14 +71,22 @@ class AppointmentList(MethodView):
         return _written(lambda session: _taken(request_appointment(session, settings(), wanted)))
 
     @requires("read")
+    @blueprint.doc(operationId="listAppointments")
     @blueprint.arguments(ListQuery(), location="query")
-    @blueprint.response(HTTPStatus.OK, AppointmentListOut)
-    @blueprint.alt_response(HTTPStatus.OK, schema={"type": "string"}, content_type="text/csv", success=True)
+    @blueprint.response(HTTPStatus.OK, AppointmentListOut, headers=headers("Link", "Vary", "Cache-Control"))
+    @blueprint.alt_response(
+        HTTPStatus.OK,
+        schema={"type": "string"},
+        content_type="text/csv",
+        success=True,
+        example="id,status,attempt\r\nappt_01M82H411FTRZNBWNK8888BX86,failed,1\r\n",
+        headers=headers("Content-Disposition"),
+    )
     def get(self, query: dict[str, Any]) -> Response:
-        """List appointments, newest first unless told otherwise.
+        """List appointments.
 
-        JSON comes a page at a time, and `next_cursor` and the header `Link` lead to the next one. With
-        `Accept: text/csv` the whole list comes as one file, or one page if there is a `limit`.
+        Newest first, unless told otherwise. JSON comes a page at a time, and `next_cursor` and the header `Link` lead
+        to the next one. With `Accept: text/csv` the whole list comes as one file, or one page if there is a `limit`.
         """
         return answer_list(query)
 
@@ -81,9 +96,16 @@ class OneAppointment(MethodView):
     """One appointment."""
 
     @requires("read")
-    @blueprint.response(HTTPStatus.OK, AppointmentOut)
+    @blueprint.doc(operationId="getAppointment")
+    @blueprint.response(HTTPStatus.OK, AppointmentOut, headers=headers("ETag", "Cache-Control"))
+    @blueprint.takes("If-None-Match")
+    @blueprint.alt_response(HTTPStatus.NOT_MODIFIED, description="As it was.", headers=headers("ETag", "Cache-Control"))
     def get(self, appointment_id: str) -> Response:
-        """Read one appointment; with `If-None-Match` only if it has changed."""
+        """Read one appointment.
+
+        `status` is what became of it; `failure` says why, and what a person can do about it. With `If-None-Match`
+        only if it has changed.
+        """
         with reading() as session:
             row = appointment_views.get_appointment(session, appointment_id)
             record_read(session, [row.id])
@@ -93,10 +115,15 @@ class OneAppointment(MethodView):
         return wait_for(shown, row.id, as_known(row.version), row.id)
 
     @requires("write")
+    @blueprint.doc(operationId="correctAppointment")
     @blueprint.arguments(CorrectionIn(partial=True))
-    @blueprint.response(HTTPStatus.ACCEPTED, AppointmentOut)
+    @blueprint.response(HTTPStatus.ACCEPTED, AppointmentOut, headers=headers("Location"))
     def patch(self, body: dict[str, Any], appointment_id: str) -> Any:  # noqa: ANN401
-        """Correct a failed appointment: Cobalt is told what changed, and tries again."""
+        """Correct a failed appointment.
+
+        Cobalt is told what changed, and tries again. Fields that are not named stay as they were; null removes an
+        optional one. Only from `failed`, else 409.
+        """
         return _next_attempt(appointment_id, body)
 
 
@@ -105,9 +132,13 @@ class Resubmission(MethodView):
     """Another attempt, with nothing changed."""
 
     @requires("write")
-    @blueprint.response(HTTPStatus.ACCEPTED, AppointmentOut)
+    @blueprint.doc(operationId="resubmitAppointment")
+    @blueprint.response(HTTPStatus.ACCEPTED, AppointmentOut, headers=headers("Location"))
     def post(self, appointment_id: str) -> Any:  # noqa: ANN401
-        """Have a failed appointment tried once more as it is."""
+        """Have a failed appointment tried again.
+
+        As it is, for when the cause was elsewhere. Only from `failed`, else 409.
+        """
         return _next_attempt(appointment_id, {})
 
 
@@ -116,9 +147,13 @@ class Timeline(MethodView):
     """The history of one appointment."""
 
     @requires("read")
+    @blueprint.doc(operationId="getTimeline")
     @blueprint.response(HTTPStatus.OK, TimelineOut)
     def get(self, appointment_id: str) -> Any:  # noqa: ANN401
-        """Read everything that happened to an appointment: why is it in this state?"""
+        """Read everything that happened to an appointment.
+
+        In order, with what caused it: why is it in this state?
+        """
         with reading() as session:
             history = get_history(session, appointment_id)
             record_read(session, [appointment_id])
@@ -141,7 +176,7 @@ def _written(work: Callable[[Session], Answer]) -> Response:
             asked_for = answer.get_json()["id"]
             wait_for(answer, until_settled(asked_for), as_known(0), asked_for)
         return answer
-    with reading() as session:
+    with transaction(engine()) as session:
         row = appointment_views.get_appointment(session, written)
         record_read(session, [row.id])
     return json_answer(_shown(row), HTTPStatus.ACCEPTED)

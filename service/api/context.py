@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeVar
 
 from flask import current_app, g, request
@@ -115,6 +116,6 @@ def _caller() -> Caller | None:
 
 
 def _say_as_of(response: Response) -> Response:
-    if "as_of" in g:
+    if "as_of" in g and (response.status_code < HTTPStatus.BAD_REQUEST or response.status_code == HTTPStatus.NOT_FOUND):
         response.headers["As-Of"] = as_of().astimezone(UTC).isoformat().replace("+00:00", "Z")
     return response

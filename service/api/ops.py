@@ -3,47 +3,65 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, current_app, jsonify
+from flask import current_app
 from sqlalchemy import text
 
+from service.api.arguments import Blueprint
 from service.api.problems import problem
+from service.api.schemas import HealthOut
 from service.db import transaction
 from service.errors import DatabaseUnavailableError, SpoolUnavailableError
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
-blueprint = Blueprint("ops", __name__)
+blueprint = Blueprint("operations", __name__, description="For load balancers and monitoring")
+
+WELL = {"status": "ok"}
 
 
-@blueprint.get("/livez")
-def livez() -> ResponseReturnValue:
-    """Say that the process answers; restart it when it does not."""
-    return jsonify({"status": "ok"})
+@blueprint.route("/livez")
+@blueprint.response(HTTPStatus.OK, HealthOut)
+def livez() -> Any:  # noqa: ANN401
+    """Say that the process answers.
+
+    Restart it when it does not.
+    """
+    return WELL
 
 
-@blueprint.get("/readyz/api")
-def readyz_api() -> ResponseReturnValue:
-    """Say whether PostgreSQL answers and takes writes; send requests elsewhere while it does not."""
+@blueprint.route("/readyz/api")
+@blueprint.response(HTTPStatus.OK, HealthOut)
+@blueprint.alt_response(HTTPStatus.SERVICE_UNAVAILABLE)
+def readyz_api() -> Any:  # noqa: ANN401
+    """Say whether PostgreSQL answers and takes writes.
+
+    Send requests to `/v1` elsewhere while it does not.
+    """
     try:
         with transaction(current_app.extensions["engine"]) as session:
             session.execute(text("SELECT 1 FROM appointments LIMIT 1"))
             takes_writes = session.scalar(text("SHOW transaction_read_only")) == "off"
     except DatabaseUnavailableError:
         return _not_ready("PostgreSQL does not answer.")
-    return jsonify({"status": "ok"}) if takes_writes else _not_ready("PostgreSQL takes no writes.")
+    return WELL if takes_writes else _not_ready("PostgreSQL takes no writes.")
 
 
-@blueprint.get("/readyz/webhooks")
-def readyz_webhooks() -> ResponseReturnValue:
-    """Say whether webhooks can be kept: the spool can be written, even while PostgreSQL is away."""
+@blueprint.route("/readyz/webhooks")
+@blueprint.response(HTTPStatus.OK, HealthOut)
+@blueprint.alt_response(HTTPStatus.SERVICE_UNAVAILABLE)
+def readyz_webhooks() -> Any:  # noqa: ANN401
+    """Say whether webhooks can be kept.
+
+    They can while the spool can be written, even without PostgreSQL. Send webhooks elsewhere while it cannot.
+    """
     try:
         current_app.extensions["spool"].check()
     except SpoolUnavailableError:
         return _not_ready("The spool cannot be written.")
-    return jsonify({"status": "ok"})
+    return WELL
 
 
 def _not_ready(detail: str) -> ResponseReturnValue:

@@ -43,7 +43,7 @@ _STATUS = {
     DatabaseUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     BusyError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
-_DETAIL = {
+DETAILS = {
     HTTPStatus.BAD_REQUEST: "The request cannot be read; the body must be one JSON document in UTF-8.",
     HTTPStatus.NOT_FOUND: "There is nothing under this address.",
     HTTPStatus.METHOD_NOT_ALLOWED: "This address does not take this method; the header Allow says which it takes.",
@@ -102,7 +102,7 @@ def _http_error(error: HTTPException) -> Response:
     headers = {
         name: value for name, value in error.get_headers() if name.lower() not in {"content-type", "content-length"}
     }
-    return problem(status, _DETAIL.get(HTTPStatus(status), HTTPStatus(status).description), errors, headers)
+    return problem(status, DETAILS.get(HTTPStatus(status), HTTPStatus(status).description), errors, headers)
 
 
 def _domain_error(error: AppointmentsError) -> Response:
@@ -110,7 +110,7 @@ def _domain_error(error: AppointmentsError) -> Response:
     if status is None:
         return _unforeseen(error)
     if isinstance(error, InvalidFieldsError):
-        return problem(status, _DETAIL[status], error.errors)
+        return problem(status, DETAILS[status], error.errors)
     errors = error.errors if isinstance(error, InvalidCursorError) else None
     headers = {"Retry-After": "1"} if status is HTTPStatus.SERVICE_UNAVAILABLE else None
     return problem(status, str(error), errors, headers)
@@ -118,7 +118,7 @@ def _domain_error(error: AppointmentsError) -> Response:
 
 def _unforeseen(error: Exception) -> Response:
     logger.error("request broke", exc_info=error)
-    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, _DETAIL[HTTPStatus.INTERNAL_SERVER_ERROR])
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, DETAILS[HTTPStatus.INTERNAL_SERVER_ERROR])
 
 
 def _pointers(messages: Any, path: str = "") -> Iterator[tuple[str, str]]:  # noqa: ANN401 (webargs' own shape)

@@ -35,10 +35,14 @@ class QuarantineList(MethodView):
     """All of the quarantine."""
 
     @requires("ops")
+    @blueprint.doc(operationId="listQuarantine")
     @blueprint.arguments(QuarantineQuery, location="query")
     @blueprint.response(HTTPStatus.OK, QuarantineListOut)
     def get(self, query: dict[str, Any]) -> Any:  # noqa: ANN401
-        """List what could not be read, newest first, without its content."""
+        """List the quarantine.
+
+        Newest first, without the content.
+        """
         limit = query["limit"]
         listing = {"list": "quarantine"}
         place = find_place(query, listing)
@@ -54,9 +58,13 @@ class OneQuarantined(MethodView):
     """One record of the quarantine."""
 
     @requires("ops")
+    @blueprint.doc(operationId="getQuarantined")
     @blueprint.response(HTTPStatus.OK, QuarantinedOut)
     def get(self, quarantined_id: str) -> Any:  # noqa: ANN401
-        """Read one record; its content needs the scope `phi` as well, for nobody can say what is in it."""
+        """Read one record of the quarantine.
+
+        Its content needs the scope `phi` as well, for nobody can say what is in it.
+        """
         with transaction(engine()) as session:
             row = quarantine.find_quarantined(session, quarantined_id)
             if row is None:
@@ -70,9 +78,13 @@ class Replay(MethodView):
     """Another try at reading."""
 
     @requires("ops")
+    @blueprint.doc(operationId="replayQuarantined")
     @blueprint.response(HTTPStatus.OK, ReplayOut)
     def post(self, quarantined_id: str) -> ResponseReturnValue:
-        """Read a record again, after a fix; any number of times, the event is applied once."""
+        """Read a record again, after a fix.
+
+        Any number of times; the event is applied once.
+        """
 
         def work(session: Session) -> Answer:
             disposition, event_id = replay_within(session, quarantined_id)

@@ -4,18 +4,35 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from marshmallow import RAISE, Schema, ValidationError, fields, pre_load, validate, validates_schema
 
 from service.errors import InvalidFieldsError
+from service.failures import Category
 from service.request_fields import FIELDS, read_start
+from service.states import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 LONGEST_FIELD = 500
 LONGEST_NOTE = 10_000
 LONGEST_METADATA = 16_384
 DEEPEST_METADATA = 20
 MOST_PER_PAGE = 200
+
+APPOINTMENT_ID = "appt_01M82H411FTRZNBWNK8888BX86"
+QUARANTINED_ID = "qrn_01M82H411FTRZNBWNK8888BX86"
+CURSOR = "Hk0Vb3l5d2Q1WyIyMDI1LTAxLTAxVDE1OjAwOjAwKzAwOjAwIiwgImFwcHRfMDFNODJINDExRlRSWk5CV05LODg4OEJYODYiXQ"
+"""Examples; a cursor has no meaning to a caller."""
+
+
+STORABLE = r"^[^\x00]*$"
+"""For the document; what JSON cannot write need not be forbidden there."""
+TIME = r"^\s*(([01]?[0-9]|2[0-3]):[0-5][0-9]|(0?[1-9]|1[0-2]):[0-5][0-9]\s*[AaPp]\.?[Mm]\.?)\s*$"
+DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+"""What ``read_start`` reads, for the document."""
 
 
 def storable(text: str) -> None:
@@ -40,7 +57,29 @@ def _text(*, required: bool = False, longest: int = LONGEST_FIELD, description: 
         required=required,
         allow_none=not required,
         validate=[validate.Length(min=1, max=longest), storable],
-        metadata={"description": description, "example": example},
+        metadata={"description": description, "example": example, "pattern": STORABLE},
+    )
+
+
+def _part_of_start(*, description: str, example: str, **form: str) -> fields.String:
+    """Take a part of the start; ``read_start`` judges it, and the form that it must have says its length too."""
+    return fields.String(
+        allow_none=True,
+        validate=[_brief, storable],
+        metadata={"description": description, "example": example, **form},
+    )
+
+
+def _brief(text: str) -> None:
+    if len(text) > LONGEST_FIELD:
+        raise ValidationError(f"Longer than maximum length {LONGEST_FIELD}.")
+
+
+def _flag(description: str) -> fields.String:
+    return fields.String(
+        allow_none=True,
+        validate=validate.OneOf(["true", "false"]),
+        metadata={"description": description, "example": "true"},
     )
 
 
@@ -54,27 +93,35 @@ class AppointmentIn(Schema):
 
     mrn = _text(required=True, description="The patient's medical record number", example="123456789")
     location = _text(required=True, description="The location's id at Cobalt", example="123456789")
-    date = _text(description="YYYY-MM-DD; goes with `time`", example="2025-01-01")
-    time = _text(description="`10:00` or `10:00 am`, on the clinic's clock; goes with `date`", example="10:00")
-    datetime = _text(
-        description="A start with offset, in place of `date` and `time`", example="2025-01-01T10:00:00-05:00"
+    date = _part_of_start(description="YYYY-MM-DD; goes with `time`", example="2025-01-01", pattern=DATE, format="date")
+    time = _part_of_start(
+        description="`10:00` or `10:00 am`, on the clinic's clock; goes with `date`", example="10:00", pattern=TIME
+    )
+    datetime = _part_of_start(
+        description="A start with offset, in place of `date` and `time`",
+        example="2025-01-01T10:00:00-05:00",
+        format="date-time",
     )
     provider = _text(required=True, description="The provider's id or name at Cobalt", example="Dr. Smith")
     secondary_provider = _text(description="A second provider", example="Dr. Jones")
     type = _text(required=True, description="The visit type", example="new_patient")
     note = _text(longest=LONGEST_NOTE, description="A note for the appointment", example="Prefers mornings")
     reason = _text(longest=LONGEST_NOTE, description="The reason for the visit", example="Check-up")
-    new_patient = fields.String(allow_none=True, validate=validate.OneOf(["true", "false"]))
-    prevent_double_booking = fields.String(allow_none=True, validate=validate.OneOf(["true", "false"]))
+    new_patient = _flag("Whether the clinic does not know the patient yet")
+    prevent_double_booking = _flag("Whether Cobalt looks for another appointment at that time first")
     duration = fields.String(
         allow_none=True,
         validate=validate.Regexp(r"^[0-9]{1,4}\Z", error="Must be minutes as digits, like 30."),
-        metadata={"description": "Minutes, as digits", "example": "30"},
+        metadata={"description": "Minutes, as digits", "example": "30", "pattern": "^[0-9]{1,4}$"},
     )
     account = _text(description="The linked EHR account; needed where there are several", example="clinic_1")
     metadata = fields.Dict(
         load_default=dict,
-        metadata={"description": "The caller's own; given back untouched", "example": {"order": "o-17"}},
+        metadata={
+            "description": f"The caller's own; given back untouched. At most {LONGEST_METADATA} characters of JSON, "
+            f"nested {DEEPEST_METADATA} deep",
+            "example": {"order": "o-17"},
+        },
     )
 
     @pre_load
@@ -155,6 +202,14 @@ def check_fields(fields_: dict[str, Any]) -> dict[str, Any]:
         ) from error
 
 
+def _limit() -> fields.Integer:
+    return fields.Integer(
+        load_default=50,
+        validate=validate.Range(1, MOST_PER_PAGE),
+        metadata={"description": "Rows on a page at most", "example": 20},
+    )
+
+
 class QuarantineQuery(Schema):
     """A page of the quarantine."""
 
@@ -163,131 +218,223 @@ class QuarantineQuery(Schema):
 
         unknown = RAISE
 
-    limit = fields.Integer(load_default=50, validate=validate.Range(1, MOST_PER_PAGE))
-    cursor = fields.String(metadata={"description": "`next_cursor` of the page before"})
+    limit = _limit()
+    cursor = fields.String(metadata={"description": "`next_cursor` of the page before", "example": CURSOR})
+
+
+def _time(*, allow_none: bool = False, description: str) -> fields.String:
+    """Show a time that is written already."""
+    return fields.String(
+        required=True,
+        allow_none=allow_none,
+        metadata={"format": "date-time", "description": description, "example": "2025-01-01T15:00:00Z"},
+    )
+
+
+def _shown(description: str, example: str, *, required: bool = True) -> fields.String:
+    return fields.String(required=required, metadata={"description": description, "example": example})
+
+
+def _shown_or_null(description: str, example: str, *, required: bool = True) -> fields.String:
+    metadata = {"description": description, "example": example}
+    return fields.String(required=required, allow_none=True, metadata=metadata)
+
+
+def _choice(description: str, choices: Iterable[str], *, allow_none: bool = False) -> fields.String:
+    """Show one of a few words."""
+    words = list(choices)
+    return fields.String(
+        required=True,
+        allow_none=allow_none,
+        validate=validate.OneOf([*words, None] if allow_none else words),
+        metadata={"description": description, "example": words[0]},
+    )
+
+
+def _count(description: str, example: int = 0) -> fields.Integer:
+    return fields.Integer(
+        required=True, validate=validate.Range(0), metadata={"description": description, "example": example}
+    )
+
+
+def _anything(description: str, example: dict[str, Any]) -> fields.Dict:
+    return fields.Dict(required=True, metadata={"description": description, "example": example})
+
+
+class RequestOut(Schema):
+    """What was asked for: Cobalt's fields, as the caller gave them."""
+
+    mrn = _shown("Without the scope `phi` its last two characters", "***89")
+    location = _shown("The location's id at Cobalt", "123456789")
+    date = _shown_or_null("YYYY-MM-DD, on the clinic's clock", "2025-01-01")
+    time = _shown_or_null("As it was given", "10:00")
+    datetime = _shown_or_null("As it was given", "2025-01-01T10:00:00-05:00", required=False)
+    provider = _shown("The provider's id or name at Cobalt", "Dr. Smith")
+    secondary_provider = _shown_or_null("A second provider", "Dr. Jones")
+    type = _shown("The visit type", "new_patient")
+    note = _shown_or_null("Only with the scope `phi`", "Prefers mornings", required=False)
+    reason = _shown_or_null("Only with the scope `phi`", "Check-up", required=False)
+    new_patient = _shown_or_null("`true` or `false`", "true", required=False)
+    prevent_double_booking = _shown_or_null("`true` or `false`", "true", required=False)
+    duration = _shown_or_null("Minutes", "30", required=False)
 
 
 class SubmissionOut(Schema):
     """How far the call to Cobalt has got."""
 
-    state = fields.String(required=True)
-    tries = fields.Integer(required=True)
-    last_error = fields.String(allow_none=True)
+    state = _choice("Where it is", ("accepted", "queued", "sending", "unconfirmed", "rejected"))
+    tries = _count("Calls to Cobalt in the current attempt", 1)
+    last_error = _shown_or_null("What went wrong with the last call", "ReadTimeout")
     candidates = fields.List(
-        fields.String(), metadata={"description": "Ids at Cobalt of which a person has to choose one"}
+        fields.String(metadata={"example": "123456790"}),
+        required=True,
+        metadata={"description": "Ids at Cobalt of which a person has to choose one"},
     )
-    accepted_at = fields.String(allow_none=True)
+    accepted_at = _time(allow_none=True, description="When Cobalt took it, on our clock")
 
 
 class ConfirmationOut(Schema):
     """What Cobalt confirmed."""
 
-    date_time = fields.String(allow_none=True)
-    timezone = fields.String(allow_none=True)
-    starts_at = fields.String(allow_none=True)
-    provider_id = fields.String(allow_none=True)
-    provider_name = fields.String(allow_none=True)
-    secondary_provider_id = fields.String(allow_none=True)
+    date_time = _shown_or_null("The start as Cobalt wrote it", "2025-01-01T10:00")
+    timezone = _shown_or_null("IANA", "America/New_York")
+    starts_at = _time(allow_none=True, description="The start in UTC, where the zone is known")
+    provider_id = _shown_or_null("At the EHR", "emr_prov_123")
+    provider_name = _shown_or_null("At the EHR", "Dr. Smith")
+    secondary_provider_id = _shown_or_null("At the EHR", "emr_prov_456")
 
 
 class RemedyOut(Schema):
     """What a person can do about a failure."""
 
-    fields_ = fields.List(fields.String(), data_key="fields", attribute="fields")
-    action = fields.String()
+    fields_ = fields.List(
+        fields.String(metadata={"example": "mrn"}),
+        data_key="fields",
+        attribute="fields",
+        required=True,
+        metadata={"description": "The fields to correct"},
+    )
+    action = _shown("What to do", "correct")
 
 
 class FailureOut(Schema):
     """Why it failed: a stable category beside Cobalt's own words."""
 
-    category = fields.String(required=True)
-    reason = fields.String(required=True)
-    details = fields.Dict(required=True)
-    occurred_at = fields.String(required=True)
-    remedy = fields.Nested(RemedyOut)
+    category = _choice("The stable category", [category.value for category in Category])
+    reason = _shown("Cobalt's own words", "Patient MRN '***89' not found in eCW")
+    details = _anything("What else Cobalt said", {"visit_type": "new_patient"})
+    occurred_at = _time(description="On Cobalt's clock")
+    remedy = fields.Nested(RemedyOut, required=True)
 
 
 class AppointmentOut(Schema):
     """One request and what became of it."""
 
-    object = fields.String()
-    id = fields.String()
-    account = fields.String()
-    status = fields.String()
-    attempt = fields.Integer()
-    cobalt_appointment_id = fields.String(allow_none=True)
-    cobalt_job_id = fields.String(allow_none=True)
-    request = fields.Dict()
-    submission = fields.Nested(SubmissionOut)
-    confirmation = fields.Nested(ConfirmationOut, allow_none=True)
-    failure = fields.Nested(FailureOut, allow_none=True)
-    overdue = fields.Boolean()
-    conflicts = fields.Integer()
-    discrepancies = fields.List(fields.String())
-    metadata = fields.Dict()
-    created_at = fields.String()
-    updated_at = fields.String()
-    settled_at = fields.String(allow_none=True)
-    version = fields.Integer()
+    object = fields.String(required=True, validate=validate.Equal("appointment"))
+    id = _shown("Ours; ids made later sort later", APPOINTMENT_ID)
+    account = _shown("The linked EHR account", "clinic_1")
+    status = _choice("`created` is final", [status.value for status in Status])
+    attempt = fields.Integer(
+        required=True,
+        validate=validate.Range(1),
+        metadata={"description": "Each correction or resubmission adds one", "example": 1},
+    )
+    cobalt_appointment_id = _shown_or_null("Known once Cobalt took it", "123456790")
+    cobalt_job_id = _shown_or_null("Of the operation at Cobalt, where it names one", "4711")
+    request = fields.Nested(RequestOut, required=True)
+    submission = fields.Nested(SubmissionOut, required=True)
+    confirmation = fields.Nested(ConfirmationOut, required=True, allow_none=True)
+    failure = fields.Nested(FailureOut, required=True, allow_none=True)
+    overdue = fields.Boolean(
+        required=True, metadata={"description": "It processes for longer than it should", "example": False}
+    )
+    conflicts = _count("Failures that Cobalt told of an appointment which is `created`")
+    discrepancies = fields.List(
+        fields.String(metadata={"example": "start"}),
+        required=True,
+        metadata={"description": "In what the outcome differs from what was asked for"},
+    )
+    metadata = _anything("The caller's own", {"order": "o-17"})
+    created_at = _time(description="When it was asked for")
+    updated_at = _time(description="When anything about it last changed")
+    settled_at = _time(allow_none=True, description="When the outcome became known")
+    version = fields.Integer(
+        required=True,
+        validate=validate.Range(1),
+        metadata={"description": "Each change adds one", "example": 3},
+    )
 
 
 class AppointmentListOut(Schema):
     """One page of appointments."""
 
-    data = fields.List(fields.Nested(AppointmentOut))
-    next_cursor = fields.String(allow_none=True)
+    data = fields.List(fields.Nested(AppointmentOut), required=True)
+    next_cursor = _shown_or_null("`cursor` of the next page; null on the last one", CURSOR)
 
 
 class TimelineEntryOut(Schema):
     """One thing that happened."""
 
-    at = fields.String(required=True)
-    kind = fields.String(required=True)
-    source = fields.String(required=True)
-    attempt = fields.Integer(allow_none=True)
-    disposition = fields.String(allow_none=True)
-    event_id = fields.String(allow_none=True)
-    summary = fields.String(required=True, metadata={"description": "What happened, in words"})
-    details = fields.Dict()
+    at = _time(description="On our clock")
+    kind = _shown("What happened", "event")
+    source = _shown("Through what", "webhook")
+    attempt = fields.Integer(
+        allow_none=True,
+        validate=validate.Range(1),
+        metadata={"description": "Which it belongs to, where that is known", "example": 1},
+    )
+    disposition = _shown_or_null("What became of a delivery", "applied", required=False)
+    event_id = _shown_or_null("Cobalt's", "evt_123", required=False)
+    summary = _shown("What happened, in words", "Cobalt says: booked")
+    details = _anything("Whatever else is known", {"type": "appointment.created"})
 
 
 class TimelineOut(Schema):
     """Everything that happened to an appointment, in order."""
 
-    appointment_id = fields.String()
-    status = fields.String()
-    why = fields.String(metadata={"description": "Why it is in this state, in one sentence"})
-    data = fields.List(fields.Nested(TimelineEntryOut))
+    appointment_id = _shown("Ours", APPOINTMENT_ID)
+    status = _choice("As of now", [status.value for status in Status])
+    why = _shown("Why it is in this state, in one sentence", "Cobalt has booked it.")
+    data = fields.List(fields.Nested(TimelineEntryOut), required=True)
 
 
 class QuarantinedSummaryOut(Schema):
     """Authentic bytes that could not be read, as a list shows them."""
 
-    id = fields.String()
-    received_at = fields.String()
-    source = fields.String()
-    reason = fields.String()
-    size = fields.Integer(metadata={"description": "Bytes"})
-    deliveries = fields.Integer()
-    replayed_at = fields.String(allow_none=True)
-    event_id = fields.String(allow_none=True)
+    id = _shown("Ours", QUARANTINED_ID)
+    received_at = _time(description="When the bytes first came")
+    source = _choice("Through what", ("webhook", "poll", "spool", "replay"))
+    reason = _shown("Why they could not be read, without a value from them", "not JSON")
+    size = _count("Bytes", 512)
+    deliveries = _count("How often they came", 1)
+    replayed_at = _time(allow_none=True, description="When a replay could read them")
+    event_id = _shown_or_null("The event that a replay made of them", "evt_123")
 
 
 class QuarantinedOut(QuarantinedSummaryOut):
     """Authentic bytes that could not be read."""
 
-    content = fields.String(metadata={"description": "Only with the scope `phi`; bytes that are no text are escaped"})
+    content = _shown("Only with the scope `phi`; bytes that are no text are escaped", "{broken", required=False)
 
 
 class QuarantineListOut(Schema):
     """One page of the quarantine."""
 
-    data = fields.List(fields.Nested(QuarantinedSummaryOut))
-    next_cursor = fields.String(allow_none=True)
+    data = fields.List(fields.Nested(QuarantinedSummaryOut), required=True)
+    next_cursor = _shown_or_null("`cursor` of the next page; null on the last one", QUARANTINED_ID)
 
 
 class ReplayOut(Schema):
     """What became of a replayed record."""
 
-    disposition = fields.String()
-    event_id = fields.String(allow_none=True)
+    disposition = _choice(
+        "`quarantined` while it still cannot be read",
+        ("applied", "superseded", "unmatched", "ignored", "duplicate", "quarantined"),
+    )
+    event_id = _shown_or_null("Cobalt's", "evt_123")
+
+
+class HealthOut(Schema):
+    """Whether something is well."""
+
+    status = fields.String(required=True, validate=validate.Equal("ok"))

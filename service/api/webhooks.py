@@ -34,6 +34,7 @@ _PROBLEMS = {
     HTTPStatus.SERVICE_UNAVAILABLE: "There is nowhere to keep this now; send it again.",
 }
 _HEADERS = {
+    HTTPStatus.UNAUTHORIZED: [(b"www-authenticate", b"cobalt-verification")],
     HTTPStatus.METHOD_NOT_ALLOWED: [(b"allow", b"POST")],
     HTTPStatus.SERVICE_UNAVAILABLE: [(b"retry-after", b"1")],
 }

@@ -7,7 +7,7 @@ import pytest
 from service.app import create_app
 from tests.settings import settings_from
 
-# The whole list, from the interface. `static` files and pages that need a session are named here when they come.
+# The whole list, from the interface. Pages that need a session are named here when they come.
 PUBLIC = {
     "/webhooks/cobalt": "signed",
     "/livez": "probe",
@@ -16,6 +16,7 @@ PUBLIC = {
     "/metrics": "scraped from inside",
     "/openapi.json": "documentation",
     "/docs": "documentation",
+    "/docs/<version>/<name>": "what that page consists of",
 }
 SCOPES = {"read", "phi", "write", "ops"}
 WRITING = {"POST", "PATCH", "PUT", "DELETE"}

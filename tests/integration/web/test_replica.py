@@ -13,6 +13,7 @@ from sqlalchemy import text
 from service.app import create_app
 from service.store import appointment_views
 from service.usecases.api_keys import create_key
+from tests.asgi_client import client_of
 from tests.integration.web.conftest import BODY, closing_engines, environment_for
 from tests.records import until
 from tests.settings import settings_from
@@ -56,11 +57,12 @@ class Caller:
 
     def __init__(self, app: Flask, key: str | None = None, scopes: tuple[str, ...] = ("read", "write")) -> None:
         self.app = app
+        self.client = client_of(app)
         self.key = key or create_key(app.extensions["engine"], name="test", scopes=scopes, expires_in=None)
 
     def ask(self, method: str = "GET", path: str = URL, **rest: Any) -> Answer:
         headers = {"Authorization": f"Bearer {self.key}"}
-        return self.app.test_client().open(path, method=method, headers=headers, **rest)
+        return self.client.open(path, method=method, headers=headers, **rest)
 
     def write(self) -> str:
         answer = self.ask("POST", json=BODY)

@@ -1,0 +1,97 @@
+"""Holds every answer that a test gets against the OpenAPI document."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import jsonschema_rs
+from werkzeug.test import Client
+from werkzeug.wrappers import Response
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
+
+    from flask import Flask
+    from werkzeug.test import TestResponse
+
+# What HTTP itself says of an answer needs no description.
+OF_HTTP = {"content-type", "content-length", "content-encoding", "date", "connection", "allow"}
+NO_OPERATION = {404, 405}
+
+
+class Document:
+    """The document of an application, ready to judge answers."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self._components = document["components"]
+        self._paths = [
+            (re.compile(re.sub(r"{[^}]+}", "[^/]+", path)), path, item) for path, item in document["paths"].items()
+        ]
+        self._validators: dict[str, jsonschema_rs.Draft202012Validator] = {}
+
+    def judge(self, method: str, path: str, answer: TestResponse) -> None:
+        """Fail unless the document describes this answer: its status, headers, content type and body."""
+        found = next(((name, item) for pattern, name, item in self._paths if pattern.fullmatch(path)), None)
+        operation = found and found[1].get(method.lower())
+        if not found or not operation:
+            assert answer.status_code in NO_OPERATION or method in {"HEAD", "OPTIONS"}, f"{method} {path}"
+            return
+        where = f"{method} {found[0]} {answer.status_code}"
+        assert str(answer.status_code) in operation["responses"], f"{where} is not described"
+        response = self._resolved(operation["responses"][str(answer.status_code)])
+        given = {name.lower() for name in answer.headers.keys()} - OF_HTTP
+        described = {name.lower(): self._resolved(one) for name, one in response["headers"].items()}
+        assert given <= described.keys(), f"{where}: a header is not described"
+        missing = {name for name, one in described.items() if one["required"]} - given
+        assert missing == set(), where
+        self._judge_body(where, response.get("content", {}), answer)
+
+    def _judge_body(self, where: str, contents: dict[str, Any], answer: TestResponse) -> None:
+        if not contents:
+            assert answer.data == b"", where
+            return
+        assert answer.mimetype in contents, f"{where}: {answer.mimetype}"
+        if "json" not in answer.mimetype:
+            return
+        if where not in self._validators:
+            schema = contents[answer.mimetype]["schema"] | {"components": self._components}
+            self._validators[where] = jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
+        errors = [
+            f"{error.instance_path}: {error.message}" for error in self._validators[where].iter_errors(answer.json)
+        ]
+        assert errors == [], where
+
+    def _resolved(self, node: dict[str, Any]) -> dict[str, Any]:
+        while "$ref" in node:
+            kind, name = node["$ref"].removeprefix("#/components/").split("/")
+            node = self._components[kind][name]
+        return node
+
+
+class JudgingClient(Client):
+    """A test client that fails on any answer which the document does not describe.
+
+    Args:
+        wsgi: What to call.
+        app: Whose document judges.
+    """
+
+    def __init__(self, wsgi: WSGIApplication, app: Flask) -> None:
+        super().__init__(wsgi, Response)
+        self._app = app
+
+    def open(self, *args: Any, **rest: Any) -> TestResponse:
+        answer = super().open(*args, **rest)
+        document_of(self._app).judge(answer.request.method, answer.request.path, answer)
+        return answer
+
+
+_documents: dict[str, Document] = {}
+
+
+def document_of(app: Flask) -> Document:
+    """Get the document, which is the same for every application."""
+    if not _documents:
+        _documents["the"] = Document(app.extensions["api"].document())
+    return _documents["the"]
