@@ -40,7 +40,7 @@ class Document:
         where = f"{method} {found[0]} {answer.status_code}"
         assert str(answer.status_code) in operation["responses"], f"{where} is not described"
         response = self._resolved(operation["responses"][str(answer.status_code)])
-        given = {name.lower() for name in answer.headers.keys()} - OF_HTTP
+        given = {name.lower() for name, _ in answer.headers} - OF_HTTP
         described = {name.lower(): self._resolved(one) for name, one in response["headers"].items()}
         assert given <= described.keys(), f"{where}: a header is not described"
         missing = {name for name, one in described.items() if one["required"]} - given
@@ -79,11 +79,11 @@ class JudgingClient(Client):
 
     def __init__(self, wsgi: WSGIApplication, app: Flask) -> None:
         super().__init__(wsgi, Response)
-        self._app = app
+        self._document = document_of(app)  # now, not while answers are being timed
 
     def open(self, *args: Any, **rest: Any) -> TestResponse:
         answer = super().open(*args, **rest)
-        document_of(self._app).judge(answer.request.method, answer.request.path, answer)
+        self._document.judge(answer.request.method, answer.request.path, answer)
         return answer
 
 

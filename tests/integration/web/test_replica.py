@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from service.app import create_app
 from service.store import appointment_views
 from service.usecases.api_keys import create_key
 from tests.asgi_client import client_of
-from tests.integration.web.conftest import BODY, closing_engines, environment_for
+from tests.integration.web.conftest import BODY, environment_for
 from tests.records import until
 from tests.settings import settings_from
 from tests.standby import Pair, opened_pair
@@ -45,10 +46,13 @@ def make(pair: Pair, tmp_path: Path) -> Iterator[Callable[..., Flask]]:
     pair.catch_up()
     urls = {"READ_DATABASE_URL": pair.standby.url(), "READ_AFTER_WRITE": "600"}
 
-    def made(**environment: str) -> Flask:
-        return create_app(settings_from(**environment_for(pair.primary.url(), tmp_path) | urls | environment))
+    with ExitStack() as stack:
 
-    with pytest.MonkeyPatch.context() as patch, closing_engines(patch):
+        def made(**environment: str) -> Flask:
+            app = create_app(settings_from(**environment_for(pair.primary.url(), tmp_path) | urls | environment))
+            stack.callback(app.extensions["close"])
+            return app
+
         yield made
 
 
