@@ -1,8 +1,9 @@
 """How the web process runs; everything that depends on the place is a setting."""
 
 import sys
+from typing import Any
 
-from service import log
+from service import log, metric_files
 from service.config import Settings
 from service.errors import SettingsError
 
@@ -10,6 +11,8 @@ try:
     settings = Settings.from_env()
 except SettingsError as error:
     sys.exit(str(error))
+
+metric_files.share()  # before anything imports prometheus_client
 
 bind = f"{settings.host}:{settings.port}"
 workers = settings.web_concurrency
@@ -34,3 +37,13 @@ def on_starting(server: object) -> None:  # noqa: ARG001 (gunicorn's signature)
     """Log like everything else: gunicorn's own lines may hold addresses with anything in them."""
     log.configure(settings.log_level)
     log.adopt("gunicorn.error")
+
+
+def child_exit(server: object, worker: Any) -> None:  # noqa: ANN401, ARG001 (gunicorn's signature)
+    """Keep what a process counted, and forget what it measured of itself."""
+    metric_files.bury(worker.pid)
+
+
+def on_exit(server: object) -> None:  # noqa: ARG001 (gunicorn's signature)
+    """Leave nothing behind."""
+    metric_files.remove()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,20 @@ from flask import Flask, request
 from werkzeug.exceptions import NotFound
 
 from service import log
-from service.api import appointments, changes, context, events, limits, ops, problems, quarantine, stats, tracing
+from service.api import (
+    appointments,
+    changes,
+    context,
+    events,
+    limits,
+    metrics,
+    ops,
+    problems,
+    quarantine,
+    stats,
+    tracing,
+)
+from service.api.metrics import StandingCollector
 from service.api.openapi import pages
 from service.api.waiting import CHANGES, SETTLED, as_known, until_settled
 from service.batches import Batches, in_a_thread
@@ -21,6 +35,9 @@ from service.store.changes import find_end, find_settled, find_versions
 from service.usecases.drain_spool import Drainer
 from service.usecases.intake import Intake, door_timeouts
 from service.usecases.take_webhook import WebhookTaker
+
+PATIENCE = timedelta(seconds=1)
+"""How long one question may take that only metrics ask."""
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -77,8 +94,19 @@ def create_app(settings: Settings) -> Flask:
         settings,
     )
 
+    standing_engine = make_engine(
+        settings.database_url,
+        pool=1,
+        statement_timeout=PATIENCE,
+        lock_timeout=PATIENCE,
+        pre_ping=False,  # the next scrape tries again
+    )
+    app.extensions["standing"] = StandingCollector(standing_engine, spool, replica)
+    app.extensions["pools"] = {"api": engine, "door": door_engine} | ({"replica": replica.engine} if replica else {})
+
     def close() -> None:
         intake.close()
+        standing_engine.dispose()
         door_engine.dispose()
         engine.dispose()
         if replica:
@@ -93,7 +121,7 @@ def create_app(settings: Settings) -> Flask:
     limits.register(app, settings)
     app.before_request(_no_nul)
     api = app.extensions["api"] = pages.DescribedApi(app)
-    for one in (appointments, events, quarantine, stats, changes, ops, pages):
+    for one in (appointments, events, quarantine, stats, changes, ops, metrics, pages):
         api.register_blueprint(one.blueprint)
     app.add_url_rule("/docs/<version>/<name>", view_func=pages.asset)  # a part of the page, and of no interest itself
     problems.register(app)  # after flask-smorest, whose own error handler answers in another shape

@@ -7,7 +7,7 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from service import log
+from service import log, metrics
 from service.errors import AppointmentsError, BatchesFullError, TooSlowError
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ class Batches(Generic[T, R]):
     async def _write_all(self) -> None:
         while self._waiting:
             batch = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
+            metrics.batch_written(self._name, len(batch))
             await self._write_batch([one for one in batch if not one[1].done()])
 
     async def _write_batch(self, batch: Sequence[tuple[T, asyncio.Future[R]]]) -> None:

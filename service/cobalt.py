@@ -5,6 +5,9 @@ Facts marked [S] come from Cobalt's "Create Appointments" page, [P] from its lat
 
 from __future__ import annotations
 
+import re
+import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -14,10 +17,11 @@ from urllib.parse import quote, urlencode
 
 import httpx
 
+from service import metrics
 from service.errors import CobaltError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from datetime import date
     from types import TracebackType
 
@@ -164,11 +168,12 @@ class Cobalt:
 
     def create(self, credentials: Credentials, body: Mapping[str, Any]) -> Reply:
         """Ask Cobalt to book an appointment: ``POST /appointments`` [S]. Never safe to repeat blindly."""
-        return self._send("POST", "/appointments", credentials, body, known_id=None)
+        return self._send("create", "POST", "/appointments", credentials, body, known_id=None)
 
     def correct(self, credentials: Credentials, cobalt_id: str, body: Mapping[str, Any]) -> Reply:
         """Change a failed request and have Cobalt try again: ``PATCH /appointments/{id}`` [S, P]."""
-        return self._send("PATCH", f"/appointments/{quote(cobalt_id, safe='')}", credentials, body, known_id=cobalt_id)
+        path = f"/appointments/{quote(cobalt_id, safe='')}"
+        return self._send("correct", "PATCH", path, credentials, body, known_id=cobalt_id)
 
     def list_appointments(self, credentials: Credentials, *, first: date, last: date, mrn: str) -> list[dict[str, Any]]:
         """List a patient's appointments, ``GET /appointments`` [P]; days include both ends.
@@ -177,7 +182,7 @@ class Cobalt:
             CobaltError: Cobalt did not answer with a list. That is not an empty one, which would be evidence.
         """
         query = {"start_date": first.isoformat(), "end_date": last.isoformat(), "patient_mrn": mrn}
-        reply = self._ask("GET", f"/appointments?{urlencode(query)}", credentials)
+        reply = self._ask("list", "GET", f"/appointments?{urlencode(query)}", credentials)
         found = reply.get("appointments")
         if not isinstance(found, list):
             raise CobaltError("Cobalt's reply holds no list of appointments")
@@ -185,21 +190,21 @@ class Cobalt:
 
     def events_of_job(self, credentials: Credentials, job_id: str) -> list[dict[str, Any]]:
         """Fetch the events of an operation, ``GET /webhook-events`` [P]; empty until it ends."""
-        reply = self._ask("GET", f"/webhook-events?{urlencode({'job_id': job_id})}", credentials)
+        reply = self._ask("events", "GET", f"/webhook-events?{urlencode({'job_id': job_id})}", credentials)
         found = reply.get("webhook_events")
         return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
     def register_webhook(self, credentials: Credentials, url: str) -> str:
         """Register a URL for events, ``POST /webhook`` [P]; returns the secret that signs them."""
-        return self._secret("POST", "/webhook", credentials, {"webhook_url": url})
+        return self._secret("register_webhook", "POST", "/webhook", credentials, {"webhook_url": url})
 
     def rotate_webhook_secret(self, credentials: Credentials) -> str:
         """Replace the secret that signs events, ``POST /webhook/rotate-secret`` [P]; returns the new one."""
-        return self._secret("POST", "/webhook/rotate-secret", credentials, {})
+        return self._secret("rotate_secret", "POST", "/webhook/rotate-secret", credentials, {})
 
     def list_webhooks(self, credentials: Credentials) -> list[Registered]:
         """List the registered URLs, ``GET /webhook`` [P]."""
-        reply = self._ask("GET", "/webhook", credentials)
+        reply = self._ask("list_webhooks", "GET", "/webhook", credentials)
         found = next((value for value in reply.values() if isinstance(value, list)), [])
         return [
             Registered(str(one.get("id", "")), str(one.get("webhook_url", one.get("url", ""))))
@@ -209,32 +214,40 @@ class Cobalt:
 
     def remove_webhook(self, credentials: Credentials, webhook_id: str) -> None:
         """Remove a registered URL, ``DELETE /webhook/{id}`` [P]."""
-        self._ask("DELETE", f"/webhook/{quote(webhook_id, safe='')}", credentials)
+        self._ask("remove_webhook", "DELETE", f"/webhook/{quote(webhook_id, safe='')}", credentials)
 
-    def _secret(self, method: str, path: str, credentials: Credentials, body: Mapping[str, Any]) -> str:
-        secret = _find(self._ask(method, path, credentials, body), "webhook_secret_key")
+    def _secret(self, operation: str, method: str, path: str, credentials: Credentials, body: Mapping[str, Any]) -> str:
+        secret = _find(self._ask(operation, method, path, credentials, body), "webhook_secret_key")
         if secret is None:
             raise CobaltError("Cobalt's reply names no webhook_secret_key")
         return secret
 
     def _ask(
-        self, method: str, path: str, credentials: Credentials, body: Mapping[str, Any] | None = None
+        self,
+        operation: str,
+        method: str,
+        path: str,
+        credentials: Credentials,
+        body: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Make a call that is safe to repeat, and get the reply's JSON object.
 
         Raises:
             CobaltError: Cobalt did not answer, or with something other than a 2xx.
         """
-        try:
-            response = self._client.request(method, path, json=body, headers={"access_token": credentials.access_token})
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise CobaltError(f"Cobalt did not answer: {_name(error)}") from error
-        if not response.is_success:
-            raise CobaltError(f"Cobalt answered HTTP {response.status_code}")
-        return _json_object(response)
+        with _timed(operation) as timed:
+            try:
+                response = self._request(method, path, credentials, body)
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                raise CobaltError(f"Cobalt did not answer: {_name(error)}") from error
+            if not response.is_success:
+                raise CobaltError(f"Cobalt answered HTTP {response.status_code}")
+            timed.outcome = "answered"
+            return _json_object(response)
 
     def _send(
         self,
+        operation: str,
         method: str,
         path: str,
         credentials: Credentials,
@@ -242,13 +255,48 @@ class Cobalt:
         *,
         known_id: str | None,
     ) -> Reply:
+        with _timed(operation) as timed:
+            reply = self._reply(method, path, credentials, body, known_id)
+            timed.outcome = _in_words(reply)
+            return reply
+
+    def _reply(
+        self, method: str, path: str, credentials: Credentials, body: Mapping[str, Any], known_id: str | None
+    ) -> Reply:
         try:
-            response = self._client.request(method, path, json=body, headers={"access_token": credentials.access_token})
+            response = self._request(method, path, credentials, body)
         except _NEVER_LEFT as error:
             return NeverLeft(_name(error))
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             return Unclear(_name(error))
         return read_reply(response, known_id=known_id)
+
+    def _request(
+        self, method: str, path: str, credentials: Credentials, body: Mapping[str, Any] | None
+    ) -> httpx.Response:
+        return self._client.request(method, path, json=body, headers={"access_token": credentials.access_token})
+
+
+@dataclass(slots=True)
+class _Timed:
+    """A call that is timed; it failed unless somebody says otherwise."""
+
+    outcome: str = "failed"
+
+
+@contextmanager
+def _timed(operation: str) -> Iterator[_Timed]:
+    began = time.monotonic()
+    timed = _Timed()
+    try:
+        yield timed
+    finally:
+        metrics.cobalt_seconds.labels(operation, timed.outcome).observe(time.monotonic() - began)
+
+
+def _in_words(reply: Reply) -> str:
+    """Name a reply for a label: ``NeverLeft`` is ``never_left``."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(reply).__name__).lower()
 
 
 def read_reply(response: httpx.Response, *, known_id: str | None = None) -> Reply:

@@ -77,6 +77,10 @@ def _optional(env: Env, name: str) -> str | None:
     return env.str(name, "").strip() or None
 
 
+def _optional_port(env: Env, name: str) -> int | None:
+    return _integer(1, 1, 65535)(env, name) if env.str(name, "").strip() else None
+
+
 def _database_url(env: Env, name: str) -> str:
     return _libpq_url(name, _required(env, name))
 
@@ -256,6 +260,9 @@ class Settings:
     port: int = _setting("the port the web process listens on", _integer(8000, 1, 65535))
     host: str = _setting("the address the web process listens on", lambda env, name: env.str(name, "127.0.0.1"))
     web_concurrency: int = _setting("web worker processes", _integer(2, 1, 64))
+    metrics_port: int | None = _setting(
+        "the port on which a worker shows its metrics; the web process has `/metrics`", _optional_port
+    )
     log_level: str = _setting(
         "`debug`, `info`, `warning` or `error`",
         _choice("info", "debug", "info", "warning", "error"),

@@ -164,6 +164,14 @@ class Spool:
             return Depth(count, damaged, datetime.fromisoformat(oldest) if oldest else None)
         return Depth(count, damaged, None)
 
+    def size(self) -> int:
+        """Say how many bytes the spool takes on the disk."""
+        sizes = 0
+        for path in (self._path, self._path.with_name(f"{self._path.name}-wal")):
+            with suppress(OSError):
+                sizes += path.stat().st_size
+        return sizes
+
     def check(self) -> None:
         """Raise unless a body could be put now: a page is written, for only the commit finds a full disk."""
         with self._connected() as connection, _writing(connection):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from service import metrics
 from service.api.threads import ThreadedApp
 from service.api.waiting import PatientApp, Watch
 from service.api.webhooks import PATH, WebhookEndpoint
@@ -25,6 +26,7 @@ class Web:
         settings = app.extensions["settings"]
         self._drainer = app.extensions["drainer"]
         self._close = app.extensions["close"]
+        self._pools = app.extensions["pools"]
         self._webhooks = WebhookEndpoint(app.extensions["taker"], settings.webhook_max_bytes)
         threaded = ThreadedApp(app, threads=settings.database_pool, most=settings.request_max_bytes)
         self._rest = PatientApp(threaded, Watch(app.extensions["look"]))
@@ -44,7 +46,9 @@ class Web:
         """Start what runs beside the requests: in each process, since threads do not survive a fork."""
         await receive()
         self._drainer.start()
+        end_metrics = metrics.start(self._pools)
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        end_metrics()
         self._close()
         await send({"type": "lifespan.shutdown.complete"})

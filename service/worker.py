@@ -7,10 +7,12 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from service import log
+from prometheus_client import start_http_server
+
+from service import log, metrics
 from service.cobalt import Cobalt
 from service.db import make_engine
-from service.errors import DatabaseUnavailableError
+from service.errors import DatabaseUnavailableError, SettingsError
 from service.usecases.ask_cobalt import CALLS_AT_ONCE, Asker, sweep_unmatched
 from service.usecases.idempotency import forget_answers
 from service.usecases.keep_changes import keep_changes
@@ -20,6 +22,8 @@ from service.usecases.submit import Submitter, expire_leases
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import FrameType
+
+    from sqlalchemy import Engine
 
     from service.config import Settings
 
@@ -83,6 +87,7 @@ def run(settings: Settings) -> None:
         statement_timeout=settings.statement_timeout,
         lock_timeout=settings.statement_timeout / 2,
     )
+    end_metrics = _show_metrics(settings, engine)
     with Cobalt(settings) as client:
         submitter = Submitter(engine, settings, client, on_done=look.set)
         asker = Asker(engine, settings, client)
@@ -103,4 +108,23 @@ def run(settings: Settings) -> None:
             look.wait(settings.worker_interval.total_seconds())
         submitter.finish()
         asker.finish()
+    end_metrics()
     logger.info("worker stopped")
+
+
+def _show_metrics(settings: Settings, engine: Engine) -> Callable[[], None]:
+    """Show this process's metrics to whoever scrapes; returns what ends that."""
+    if settings.metrics_port is None:
+        return lambda: None
+    try:
+        server, _ = start_http_server(settings.metrics_port, addr=settings.host, registry=metrics.REGISTRY)
+    except OSError as error:
+        raise SettingsError(f"METRICS_PORT: port {settings.metrics_port} cannot be listened on") from error
+    end = metrics.start({"worker": engine})
+
+    def stop() -> None:
+        end()
+        server.shutdown()
+        server.server_close()
+
+    return stop

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from flask import current_app, g, request
 
+from service import metrics
 from service.api.cursors import Cursors
 from service.db import transaction
 from service.errors import DatabaseUnavailableError
@@ -73,6 +74,7 @@ def reading() -> Iterator[Session]:
     with ExitStack() as stack:
         found = _open_replica(stack)
         g.read_from_replica = found is not None
+        metrics.reads.labels("replica" if found else "primary").inc()
         as_of = found.as_of if found else datetime.now(UTC)
         g.as_of = min(as_of, g.get("as_of", as_of))
         yield found.session if found else stack.enter_context(transaction(engine()))

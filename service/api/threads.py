@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 PIECE = 65_536
 """Bytes of a long answer that are made and sent at a time."""
-PROMPT = frozenset({"/livez", "/readyz/webhooks"})
+PROMPT = frozenset({"/livez", "/readyz/webhooks", "/metrics"})
 """Answered in threads of their own: they must not wait behind those that wait for PostgreSQL."""
 PROMPT_THREADS = 2
 

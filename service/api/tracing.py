@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 from flask import g, request
 
-from service import log
+from service import log, metrics
 
 if TYPE_CHECKING:
     from flask import Flask, Response
@@ -46,11 +46,14 @@ def _begin() -> None:
 
 def _end(response: Response) -> Response:
     response.headers["X-Request-Id"] = g.request_id
+    route = request.url_rule.rule if request.url_rule else None  # the path itself may hold anything
+    seconds = time.monotonic() - g.began
+    metrics.request_answered(route, request.method, response.status_code, seconds)
     logger.info(
         "request",
         method=request.method,
-        route=request.url_rule.rule if request.url_rule else None,  # the path itself may hold anything
+        route=route,
         http_status=response.status_code,
-        seconds=round(time.monotonic() - g.began, 4),
+        seconds=round(seconds, 4),
     )
     return response

@@ -7,12 +7,13 @@ webhook needs; see docs/decisions.
 from __future__ import annotations
 
 import json
+import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import structlog
 
-from service import log
+from service import log, metrics
 from service.api.asgi import BodyTooLargeError, BrokenOffError, answer, read_body
 from service.api.problems import CONTENT_TYPE, problem_body
 from service.api.tracing import good_request_id
@@ -38,6 +39,13 @@ _HEADERS = {
     HTTPStatus.METHOD_NOT_ALLOWED: [(b"allow", b"POST")],
     HTTPStatus.SERVICE_UNAVAILABLE: [(b"retry-after", b"1")],
 }
+_OUTCOMES = {
+    HTTPStatus.BAD_REQUEST: "broken_off",
+    HTTPStatus.UNAUTHORIZED: "refused",
+    HTTPStatus.METHOD_NOT_ALLOWED: "wrong_method",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "too_large",
+    HTTPStatus.SERVICE_UNAVAILABLE: "not_kept",
+}
 _SIGNATURE = HEADER.encode()
 
 
@@ -55,6 +63,7 @@ class WebhookEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request: 2xx only for what is kept, 4xx only for what is not Cobalt's."""
+        began = time.perf_counter()
         headers = dict(scope["headers"])
         request_id = good_request_id(headers.get(b"x-request-id", b"").decode("latin-1"))
         structlog.contextvars.bind_contextvars(request_id=request_id)  # each request is a task with its own context
@@ -72,6 +81,8 @@ class WebhookEndpoint:
             *_HEADERS.get(status, ()),
         ]
         await answer(send, status, answer_headers, content)
+        outcome = str(body["disposition"]) if status < HTTPStatus.BAD_REQUEST else _OUTCOMES[status]
+        metrics.webhook_answered(outcome, time.perf_counter() - began)
 
     async def _take(
         self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, request_id: str

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from psycopg.errors import UniqueViolation
 from sqlalchemy.exc import IntegrityError
 
+from service import metrics
 from service.db import driver, transaction
 from service.pipeline import ROLLBACK, exchange
 from service.states import Disposition, Status
@@ -39,11 +40,14 @@ def apply(engine: Engine, arrivals: Sequence[Arrival]) -> list[Disposition]:
     """
     try:
         with transaction(engine) as session:
-            return apply_within(session, arrivals, now=datetime.now(UTC))
+            answers = apply_within(session, arrivals, now=datetime.now(UTC))
     except (IntegrityError, UniqueViolation):
         # The same event came through another process meanwhile, about another appointment: it is known now.
         with transaction(engine) as session:
-            return apply_within(session, arrivals, now=datetime.now(UTC))
+            answers = apply_within(session, arrivals, now=datetime.now(UTC))
+    for arrival, answer in zip(arrivals, answers, strict=True):
+        metrics.event_decided(arrival.source, answer)
+    return answers
 
 
 def apply_within(session: Session, arrivals: Sequence[Arrival], *, now: datetime) -> list[Disposition]:

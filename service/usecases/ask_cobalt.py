@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from service import log
+from service import log, metrics
 from service.db import transaction
 from service.errors import AppointmentsError, CobaltError
 from service.events import Unreadable, event_from
@@ -185,8 +185,11 @@ class Asker:
     def _ask_and_free(self, question: Question) -> None:
         with structlog.contextvars.bound_contextvars(appointment_id=question.appointment_id, account=question.account):
             try:
-                logger.info("asked Cobalt", outcome=self.ask(question), tries=question.asks, state=question.submission)
+                outcome = self.ask(question)
+                metrics.questions.labels(outcome).inc()
+                logger.info("asked Cobalt", outcome=outcome, tries=question.asks, state=question.submission)
             except CobaltError as error:
+                metrics.questions.labels("no_answer").inc()
                 logger.warning("Cobalt could not be asked", problem=str(error))
             except AppointmentsError as error:
                 logger.warning("could not ask", problem=type(error).__name__)

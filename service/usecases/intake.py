@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg.errors import UniqueViolation
 
+from service import metrics
 from service.db import connect_arguments, longest_exchange, our_errors
 from service.errors import DatabaseUnavailableError
 from service.loop_wait import LoopWait
@@ -78,6 +79,7 @@ class Intake:
                     answers = await self._apply(arrivals)
         if answers is None:
             return await asyncio.to_thread(apply, self._engine, arrivals)
+        metrics.batch_applied("webhook", answers)
         return answers
 
     def close(self) -> None:

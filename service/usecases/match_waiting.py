@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from service import metrics
 from service.events import event_from
 from service.states import Disposition
 from service.store import appointments, events
@@ -38,4 +39,6 @@ def match_waiting(session: Session, cobalt_id: str, *, now: datetime) -> int:
             dispositions[decision.superseded] = Disposition.SUPERSEDED
     appointments.write_outcomes(session, [row], now=now)
     events.change_dispositions(session, dispositions, appointment_id=row.id)
+    for recorded in waiting:
+        metrics.event_decided(recorded.source, dispositions[recorded.id])
     return len(waiting)

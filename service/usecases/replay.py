@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from service import log
+from service import log, metrics
 from service.db import is_away, transaction
 from service.errors import ConflictError, NotFoundError
 from service.events import Unreadable, read_event
@@ -61,6 +61,7 @@ def replay_within(session: Session, quarantined_id: str) -> tuple[Disposition, s
         logger.exception("quarantined event could not be applied")
         record.reason = f"could not be applied: {type(error).__name__}"
         return Disposition.QUARANTINED, None
+    metrics.event_decided(Source.REPLAY, disposition)
     record.replayed_at = now
     record.event_id = event.id
     return disposition, event.id

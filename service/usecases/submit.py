@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from service import cobalt, log
+from service import cobalt, log, metrics
 from service.db import transaction
 from service.errors import DatabaseUnavailableError
 from service.request_fields import as_sent, changed_fields, in_doubt
@@ -102,6 +102,7 @@ class Submitter:
                 took = datetime.now(UTC) - claim.sent_at
                 self._pause_after(reply, claim.account)
                 submission = self._record(claim, reply, took)
+                metrics.submissions.labels(claim.operation, submission).inc()
                 logger.info(
                     "submission answered",
                     outcome=type(reply).__name__,

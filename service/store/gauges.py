@@ -1,0 +1,52 @@
+"""What the tables say about how things stand, in figures that cost little: for monitoring, every few seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import psycopg
+
+# All on partial indexes: what is still to be done is few, however much is settled.
+_OPEN = """
+SELECT count(*), extract(epoch FROM now() - min(requested_at))::float8,
+  (SELECT count(*) FROM appointments WHERE submission = 'unconfirmed'),
+  (SELECT count(*) FROM events WHERE disposition = 'unmatched'),
+  (SELECT count(*) FROM quarantine WHERE replayed_at IS NULL)
+FROM appointments WHERE status = 'processing'
+"""
+_SETTLED = "SELECT status, count(*) FROM appointments WHERE status IN ('created', 'failed') GROUP BY status"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How things stand.
+
+    Args:
+        by_status: Status -> appointments.
+        oldest_processing: Seconds since the oldest that still processes was asked for; 0 when none does.
+        unconfirmed: Submissions of which nobody knows whether Cobalt took them.
+        unmatched: Events that wait for their appointment to become known; Cobalt also tells of others' for good.
+        quarantined: What could not be read and was not replayed.
+    """
+
+    by_status: dict[str, int]
+    oldest_processing: float
+    unconfirmed: int
+    unmatched: int
+    quarantined: int
+
+
+def measure(connection: psycopg.Connection[Any]) -> Standing:
+    """Measure how things stand, over a connection whose statements are short of time."""
+    row = connection.execute(_OPEN).fetchone()
+    assert row is not None  # noqa: S101  an aggregate has one
+    processing, oldest, unconfirmed, unmatched, quarantined = row
+    by_status = {"processing": processing} | count_settled(connection)
+    return Standing(by_status, oldest or 0.0, unconfirmed, unmatched, quarantined)
+
+
+def count_settled(connection: psycopg.Connection[Any]) -> dict[str, int]:
+    """Count the appointments that are settled, by status."""
+    return {"created": 0, "failed": 0} | dict(connection.execute(_SETTLED).fetchall())
