@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent / "schemathesis"
 PROJECT = HERE.parents[2]
 FAILED = 12
-SEED = 20250101
+SEED = int(os.environ.get("SCHEMATHESIS_SEED", "20250101"))
 EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "3"))
 """Drawn for each operation, beside those of the document and those that cover every rule of its schemas."""
 
