@@ -28,7 +28,7 @@ DESCRIPTION = """\
 Asks Cobalt for appointments and says what became of them: `processing`, `created` or `failed`, with the reason.
 
 Every answer has an `X-Request-Id`. Errors are `application/problem+json` (RFC 9457) and name each wrong field.
-Times are RFC 3339 in UTC.
+Times are RFC 3339 in UTC. What is no HTTP does not get that far: the server refuses it in plain text, without an id.
 """
 METHODS = ("get", "post", "put", "patch", "delete")
 WRITING = ("post", "put", "patch", "delete")
