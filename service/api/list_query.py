@@ -95,7 +95,7 @@ class ListQuery(Schema):
     )
     cursor = fields.String(metadata={"description": "`next_cursor` of the page before"})
     fields_ = DelimitedList(
-        fields.String(),
+        fields.String(metadata={"enum": list(SHOWN)}),
         data_key="fields",
         validate=validate.Length(min=1),
         metadata={"description": "Names of an appointment's top level, with commas between: only these are shown"},

@@ -57,7 +57,7 @@ def _text(*, required: bool = False, longest: int = LONGEST_FIELD, description: 
         required=required,
         allow_none=not required,
         validate=[validate.Length(min=1, max=longest), storable],
-        metadata={"description": description, "example": example, "pattern": STORABLE},
+        metadata={"description": description, "example": example},
     )
 
 

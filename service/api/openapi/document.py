@@ -88,6 +88,9 @@ def _complete(operation: Json, path: str, method: str, scope: str | None, schema
     taken = ["X-Request-Id", *operation.pop(TAKES, ())]
     if scope and method in WRITING:
         taken.append("Idempotency-Key")
+    for one in parameters:
+        if "example" not in one and not {"example", "examples"} & one["schema"].keys():
+            one["example"] = example_of(one["schema"], schemas)
     names = {one.get("name") for one in parameters}
     parameters += [{"$ref": f"#/components/parameters/{name}"} for name in taken]
     operation["security"] = [{"key": [scope]}] if scope else []

@@ -16,11 +16,13 @@ from werkzeug.exceptions import NotFound
 from service.api.arguments import Blueprint
 from service.api.openapi.document import build
 from service.api.openapi.parts import headers
+from service.api.schemas import STORABLE, storable
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
     from flask.typing import ResponseReturnValue
+    from marshmallow.fields import Field
 
 blueprint = Blueprint("documentation", __name__, description="This document")
 
@@ -62,6 +64,10 @@ class DescribedApi(flask_smorest.Api):  # type: ignore[misc]  # flask-smorest sh
 
     DEFAULT_ERROR_RESPONSE_NAME = None
 
+    def _init_spec(self, **rest: Any) -> None:
+        super()._init_spec(**rest)
+        self.ma_plugin.converter.add_attribute_function(_storable)
+
     def document(self) -> dict[str, Any]:
         """Build the document of all blueprints."""
         return build(self._app, self)
@@ -97,6 +103,11 @@ def docs() -> ResponseReturnValue:
     It asks no other server for anything.
     """
     return _guarded(Response(PAGE.format(version=_version()), mimetype="text/html"), "no-cache")
+
+
+def _storable(_converter: object, field: Field[Any], *, ret: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Have the document say of each text that must be storable, what that is."""
+    return {"pattern": STORABLE} if storable in field.validators and "pattern" not in ret else {}
 
 
 def asset(version: str, name: str) -> ResponseReturnValue:

@@ -40,6 +40,9 @@ HEADERS: dict[str, Json] = {
     "Preference-Applied": _header("Which preferences were followed (RFC 7240).", {"type": "string"}, "wait=30"),
     "Vary": _header("Request headers that decide what is answered.", {"type": "string"}, "Accept"),
     "Cache-Control": _header("How long it may be kept.", {"type": "string"}, "no-cache"),
+    "Content-Disposition": _header(
+        "The name under which it is saved, where it is a file.", {"type": "string"}, 'attachment; filename="a.csv"'
+    ),
     "As-Of": _header(
         "Up to which instant everything is known here; of what came later a replica may not have heard.",
         {"type": "string", "format": "date-time"},
@@ -156,7 +159,8 @@ _WHEN = {
     "another request.",
     HTTPStatus.TOO_MANY_REQUESTS: "Too many requests with this API key.",
     HTTPStatus.INTERNAL_SERVER_ERROR: "It is our fault.",
-    HTTPStatus.SERVICE_UNAVAILABLE: "PostgreSQL is away, or too slow.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "PostgreSQL is away or too slow, or too much is under way.",
+    HTTPStatus.HTTP_VERSION_NOT_SUPPORTED: "HTTP/1.0 cannot tell a file that broke off from a whole one.",
 }
 _BESIDES = {
     HTTPStatus.UNAUTHORIZED: ("WWW-Authenticate",),
