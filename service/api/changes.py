@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +13,11 @@ from service.api import representation
 from service.api.answers import json_answer
 from service.api.arguments import Blueprint
 from service.api.auth import requires, sees_phi
-from service.api.context import cursors, engine, overdue_before
+from service.api.context import as_of, cursors, overdue_before, reading
+from service.api.openapi.parts import headers
 from service.api.reads import record_read
-from service.api.schemas import MOST_PER_PAGE, AppointmentOut
+from service.api.schemas import CURSOR, MOST_PER_PAGE, AppointmentOut
 from service.api.waiting import CHANGES, as_known, found_anew, wait_for
-from service.db import transaction
 from service.errors import InvalidCursorError
 from service.store import changes
 from service.store.changes import Position
@@ -44,9 +43,13 @@ class ChangesQuery(Schema):
 
     after = fields.String(
         metadata={"description": "`next_cursor` of the answer before; `now` for what changes from now on; left out,"
-                  " for everything from the beginning"}
+                  " for everything from the beginning", "example": NOW}
     )  # fmt: skip
-    limit = fields.Integer(load_default=50, validate=validate.Range(1, MOST_PER_PAGE))
+    limit = fields.Integer(
+        load_default=50,
+        validate=validate.Range(1, MOST_PER_PAGE),
+        metadata={"description": "Appointments in one answer at most", "example": 50},
+    )
 
 
 class ChangesOut(Schema):
@@ -54,10 +57,11 @@ class ChangesOut(Schema):
 
     data = fields.List(fields.Nested(AppointmentOut), required=True)
     next_cursor = fields.String(
-        required=True, metadata={"description": "Goes on here; always given, also when nothing is new"}
+        required=True,
+        metadata={"description": "Goes on here; always given, also when nothing is new", "example": CURSOR},
     )
     more = fields.Boolean(required=True, metadata={"description": "Whether there is more already: ask again at once"})
-    as_of = fields.String(required=True, metadata={"format": "date-time"})
+    as_of = fields.String(required=True, metadata={"format": "date-time", "description": "As the header `As-Of`"})
 
 
 @blueprint.route("")
@@ -65,14 +69,18 @@ class ChangesView(MethodView):
     """Changes."""
 
     @requires("read")
+    @blueprint.doc(operationId="followChanges")
     @blueprint.arguments(ChangesQuery, location="query")
-    @blueprint.response(HTTPStatus.OK, ChangesOut)
+    @blueprint.takes("Prefer")
+    @blueprint.response(HTTPStatus.OK, ChangesOut, headers=headers("Link", "Preference-Applied"))
     def get(self, query: dict[str, Any]) -> Response:
-        """Read which appointments changed since the cursor; none is ever skipped, whoever writes meanwhile."""
-        now = datetime.now(UTC)
+        """Read which appointments changed since the cursor.
+
+        None is ever skipped, whoever writes meanwhile. Keep `next_cursor` and go on from there, after days too.
+        """
         asked = found_anew() or query.get("after")
         after = None if asked in {None, NOW} else read_cursor(cursors(), str(asked))
-        with transaction(engine()) as session:
+        with reading() as session:
             if asked == NOW:
                 found = changes.Changes([], changes.find_end(session), more=False)
             else:
@@ -82,7 +90,7 @@ class ChangesView(MethodView):
             representation.appointment(row, unmasked=sees_phi(), overdue_before=overdue_before()) for row in found.rows
         ]
         cursor = write_cursor(cursors(), found.last)
-        body = {"data": shown, "next_cursor": cursor, "more": found.more, "as_of": now.isoformat()[:-6] + "Z"}
+        body = {"data": shown, "next_cursor": cursor, "more": found.more, "as_of": representation.time_text(as_of())}
         following = url_for("changes.ChangesView", after=cursor, limit=query["limit"])
         answer = json_answer(body, headers={"Link": f'<{following}>; rel="next"'})
         if found.rows:

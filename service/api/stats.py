@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,8 @@ from flask.views import MethodView
 
 from service.api.arguments import Blueprint
 from service.api.auth import requires
-from service.api.context import engine
+from service.api.context import as_of, reading
 from service.api.stats_schemas import StatsOut, StatsQuery
-from service.db import transaction
 from service.errors import InvalidFieldsError, SpoolUnavailableError
 from service.failures import Category
 from service.states import Status
@@ -42,14 +42,19 @@ class StatsView(MethodView):
     """Counts, and how well it goes."""
 
     @requires("read")
+    @blueprint.doc(operationId="getStats")
     @blueprint.arguments(StatsQuery, location="query")
     @blueprint.response(HTTPStatus.OK, StatsOut)
     def get(self, query: dict[str, Any]) -> Any:  # noqa: ANN401
-        """Read counts of appointments, outcome times, what waits, and what was asked for by the hour or day."""
+        """Read how it goes.
+
+        Counts of appointments, the times of their outcomes, what waits, and what was asked for by the hour or day.
+        """
         period = _period(query, datetime.now(UTC))
         account = query.get("account")
-        with transaction(engine()) as session:
+        with reading() as session:
             stats = read_stats(session, period, account)
+        stats = replace(stats, as_of=min(stats.as_of, as_of()))
         return {"object": "stats", "account": account} | _shown(stats, period)
 
 

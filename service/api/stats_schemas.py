@@ -79,8 +79,13 @@ class PileOut(Schema):
 class PeriodOut(Schema):
     """The period of the outcomes and the buckets, in whole buckets."""
 
-    from_ = fields.String(required=True, data_key="from", attribute="from", metadata={"format": "date-time"})
-    to = fields.String(required=True, metadata={"format": "date-time"})
+    from_ = fields.String(
+        required=True,
+        data_key="from",
+        attribute="from",
+        metadata={"format": "date-time", "description": "Its beginning"},
+    )
+    to = fields.String(required=True, metadata={"format": "date-time", "description": "Its end"})
     bucket = fields.String(required=True, validate=validate.OneOf(["hour", "day"]))
 
 
@@ -120,7 +125,12 @@ class OutcomesOut(Schema):
 class BucketOut(Schema):
     """The appointments that were asked for in one hour or day, as they are now."""
 
-    from_ = fields.String(required=True, data_key="from", attribute="from", metadata={"format": "date-time"})
+    from_ = fields.String(
+        required=True,
+        data_key="from",
+        attribute="from",
+        metadata={"format": "date-time", "description": "Its beginning"},
+    )
     submitted = _count("How many; the sum of `status`")
     status = _counts("How many have each status")
     failure_category = _counts("Why those failed that did; only categories that occur")
@@ -129,7 +139,7 @@ class BucketOut(Schema):
 class StatsOut(Schema):
     """Counts of appointments, and how well it goes. Everything in one answer is of one moment, `as_of`."""
 
-    object = fields.String(required=True)
+    object = fields.String(required=True, validate=validate.Equal("stats"))
     as_of = _time("When this was so")
     account = fields.String(required=True, allow_none=True, metadata={"description": "Null for all accounts"})
     submitted = _count("How many appointments were ever asked for: the sum of `status`")
