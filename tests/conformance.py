@@ -6,18 +6,13 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
-from werkzeug.test import Client
-from werkzeug.wrappers import Response
 
 if TYPE_CHECKING:
-    from wsgiref.types import WSGIApplication
-
     from flask import Flask
     from werkzeug.test import TestResponse
 
 # What HTTP itself says of an answer needs no description.
 OF_HTTP = {"content-type", "content-length", "content-encoding", "date", "connection", "allow"}
-NO_OPERATION = {404, 405}
 
 
 class Document:
@@ -35,14 +30,13 @@ class Document:
         found = next(((name, item) for pattern, name, item in self._paths if pattern.fullmatch(path)), None)
         operation = found and found[1].get(method.lower())
         if not found or not operation:
-            assert answer.status_code in NO_OPERATION or method in {"HEAD", "OPTIONS"}, f"{method} {path}"
-            return
+            return  # a guard test sees to it that every route is described; a test may add one of its own
         where = f"{method} {found[0]} {answer.status_code}"
         assert str(answer.status_code) in operation["responses"], f"{where} is not described"
         response = self._resolved(operation["responses"][str(answer.status_code)])
         given = {name.lower() for name, _ in answer.headers} - OF_HTTP
         described = {name.lower(): self._resolved(one) for name, one in response["headers"].items()}
-        assert given <= described.keys(), f"{where}: a header is not described"
+        assert given - described.keys() == set(), f"{where}: headers are not described"
         missing = {name for name, one in described.items() if one["required"]} - given
         assert missing == set(), where
         self._judge_body(where, response.get("content", {}), answer)
@@ -67,24 +61,6 @@ class Document:
             kind, name = node["$ref"].removeprefix("#/components/").split("/")
             node = self._components[kind][name]
         return node
-
-
-class JudgingClient(Client):
-    """A test client that fails on any answer which the document does not describe.
-
-    Args:
-        wsgi: What to call.
-        app: Whose document judges.
-    """
-
-    def __init__(self, wsgi: WSGIApplication, app: Flask) -> None:
-        super().__init__(wsgi, Response)
-        self._document = document_of(app)  # now, not while answers are being timed
-
-    def open(self, *args: Any, **rest: Any) -> TestResponse:
-        answer = super().open(*args, **rest)
-        self._document.judge(answer.request.method, answer.request.path, answer)
-        return answer
 
 
 _documents: dict[str, Document] = {}

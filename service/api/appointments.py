@@ -82,6 +82,7 @@ class AppointmentList(MethodView):
         example="id,status,attempt\r\nappt_01M82H411FTRZNBWNK8888BX86,failed,1\r\n",
         headers=headers("Content-Disposition"),
     )
+    @blueprint.alt_response(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
     def get(self, query: dict[str, Any]) -> Response:
         """List appointments.
 

@@ -73,6 +73,8 @@ class ChangesView(MethodView):
     @blueprint.arguments(ChangesQuery, location="query")
     @blueprint.takes("Prefer")
     @blueprint.response(HTTPStatus.OK, ChangesOut, headers=headers("Link", "Preference-Applied"))
+    @blueprint.alt_response(HTTPStatus.BAD_REQUEST)
+    @blueprint.alt_response(HTTPStatus.GONE)
     def get(self, query: dict[str, Any]) -> Response:
         """Read which appointments changed since the cursor.
 

@@ -6,7 +6,7 @@ from datetime import UTC
 
 from marshmallow import RAISE, Schema, fields, validate
 
-from service.api.schemas import MOST_PER_PAGE, storable
+from service.api.schemas import APPOINTMENT_ID, CURSOR, MOST_PER_PAGE, storable
 from service.states import Disposition
 from service.store.events import Source
 
@@ -34,31 +34,57 @@ class EventsQuery(Schema):
     cobalt_appointment_id = fields.String(
         validate=storable, metadata={"description": "The appointment's id at Cobalt", "example": "123456790"}
     )
-    appointment_id = fields.String(validate=storable, metadata={"description": "Our appointment that it belongs to"})
+    appointment_id = fields.String(
+        validate=storable, metadata={"description": "Our appointment that it belongs to", "example": APPOINTMENT_ID}
+    )
     received_from = fields.AwareDateTime(
         format="iso", default_timezone=UTC, metadata={"description": "Only those received at this time or later"}
     )
     received_to = fields.AwareDateTime(
         format="iso", default_timezone=UTC, metadata={"description": "Only those received before this time"}
     )
-    limit = fields.Integer(load_default=50, validate=validate.Range(1, MOST_PER_PAGE))
-    cursor = fields.String(metadata={"description": "`next_cursor` of the page before"})
+    limit = fields.Integer(
+        load_default=50,
+        validate=validate.Range(1, MOST_PER_PAGE),
+        metadata={"description": "Events on a page at most", "example": 20},
+    )
+    cursor = fields.String(metadata={"description": "`next_cursor` of the page before", "example": CURSOR})
 
 
 class EventOut(Schema):
     """What Cobalt said, once for each of its event ids."""
 
-    object = fields.String(required=True)
-    id = fields.String(required=True, metadata={"description": "Cobalt's"})
-    type = fields.String(required=True)
-    disposition = fields.String(required=True)
-    source = fields.String(required=True)
-    account_reference = fields.String(required=True, allow_none=True)
-    cobalt_appointment_id = fields.String(required=True, allow_none=True)
-    appointment_id = fields.String(required=True, allow_none=True)
-    mrn = fields.String(required=True, allow_none=True, metadata={"description": "Masked without the scope `phi`"})
-    occurred_at = fields.String(required=True, metadata={"description": "On Cobalt's clock"})
-    received_at = fields.String(required=True)
+    object = fields.String(required=True, validate=validate.Equal("event"))
+    id = fields.String(required=True, metadata={"description": "Cobalt's", "example": "evt_123"})
+    type = fields.String(
+        required=True, metadata={"description": "Cobalt's word for what happened", "example": "appointment.failed"}
+    )
+    disposition = fields.String(
+        required=True, validate=validate.OneOf(KEPT), metadata={"description": "What became of it"}
+    )
+    source = fields.String(
+        required=True,
+        validate=validate.OneOf([source.value for source in Source]),
+        metadata={"description": "How it came first"},
+    )
+    account_reference = fields.String(
+        required=True, allow_none=True, metadata={"description": "The linked EHR account, as Cobalt names it"}
+    )
+    cobalt_appointment_id = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "The appointment's id at Cobalt", "example": "123456790"},
+    )
+    appointment_id = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Our appointment that it belongs to", "example": APPOINTMENT_ID},
+    )
+    mrn = fields.String(
+        required=True, allow_none=True, metadata={"description": "Masked without the scope `phi`", "example": "***89"}
+    )
+    occurred_at = fields.String(required=True, metadata={"description": "On Cobalt's clock", "format": "date-time"})
+    received_at = fields.String(required=True, metadata={"description": "On our clock", "format": "date-time"})
     age_seconds = fields.Integer(
         required=True, allow_none=True, metadata={"description": "How long it has waited, while it is unmatched"}
     )
@@ -76,4 +102,8 @@ class EventListOut(Schema):
     """One page of events."""
 
     data = fields.List(fields.Nested(EventOut), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+    next_cursor = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "`cursor` of the next page; null on the last one", "example": CURSOR},
+    )

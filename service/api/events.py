@@ -12,6 +12,7 @@ from service.api.arguments import Blueprint
 from service.api.auth import requires, sees_phi
 from service.api.context import reading
 from service.api.event_schemas import EventListOut, EventsQuery
+from service.api.openapi.parts import headers
 from service.api.paging import find_place, page
 from service.api.reads import record_read
 from service.api.representation import hidden, time_text
@@ -30,10 +31,14 @@ class EventList(MethodView):
     """All events."""
 
     @requires("ops")
+    @blueprint.doc(operationId="listEvents")
     @blueprint.arguments(EventsQuery, location="query")
-    @blueprint.response(HTTPStatus.OK, EventListOut)
+    @blueprint.response(HTTPStatus.OK, EventListOut, headers=headers("Link"))
     def get(self, query: dict[str, Any]) -> Any:  # noqa: ANN401
-        """List events, newest first by time of receipt, with what became of each."""
+        """List events, with what became of each.
+
+        Newest first, by when they were received. Those that are `unmatched` say how long they have waited.
+        """
         filters = {name: query[name] for name in event_views.FILTERS if name in query}
         listing = {"list": "events"} | filters
         after = find_place(query, listing)

@@ -12,6 +12,7 @@ from service.api.arguments import Blueprint
 from service.api.auth import requires, sees_phi
 from service.api.context import engine
 from service.api.idempotency import answer_once
+from service.api.openapi.parts import headers
 from service.api.paging import find_place, page
 from service.api.reads import record_read
 from service.api.schemas import QuarantinedOut, QuarantineListOut, QuarantineQuery, ReplayOut
@@ -37,7 +38,7 @@ class QuarantineList(MethodView):
     @requires("ops")
     @blueprint.doc(operationId="listQuarantine")
     @blueprint.arguments(QuarantineQuery, location="query")
-    @blueprint.response(HTTPStatus.OK, QuarantineListOut)
+    @blueprint.response(HTTPStatus.OK, QuarantineListOut, headers=headers("Link"))
     def get(self, query: dict[str, Any]) -> Any:  # noqa: ANN401
         """List the quarantine.
 

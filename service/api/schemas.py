@@ -365,10 +365,14 @@ class AppointmentOut(Schema):
     )
 
 
+class ListedAppointmentOut(AppointmentOut):
+    """An appointment in a list: whole, or with those fields only that `fields` names."""
+
+
 class AppointmentListOut(Schema):
     """One page of appointments."""
 
-    data = fields.List(fields.Nested(AppointmentOut), required=True)
+    data = fields.List(fields.Nested(ListedAppointmentOut(partial=True)), required=True)
     next_cursor = _shown_or_null("`cursor` of the next page; null on the last one", CURSOR)
 
 

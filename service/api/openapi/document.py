@@ -126,7 +126,8 @@ def _problems(
     if "cursor" in query:
         yield HTTPStatus.BAD_REQUEST
     if scope:
-        yield from (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.SERVICE_UNAVAILABLE)
+        yield from (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+        yield from (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
     if scope and method in WRITING:  # for its Idempotency-Key, and the body that belongs to it
         yield from (HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         yield HTTPStatus.UNPROCESSABLE_ENTITY
@@ -136,7 +137,7 @@ def _problems(
 
 
 def _complete_good(response: Json, method: str, scope: str | None, schemas: Json) -> None:
-    given = ["X-Request-Id"]
+    given = ["X-Request-Id", *(parts.LEFT if scope else ())]
     if scope and method == "get":
         given.append("As-Of")
     if scope and method in WRITING:

@@ -94,7 +94,12 @@ def openapi_json() -> ResponseReturnValue:
 
 @blueprint.route("/docs")
 @blueprint.response(
-    HTTPStatus.OK, {"type": "string"}, content_type="text/html", description="HTML", example="<!doctype html>..."
+    HTTPStatus.OK,
+    {"type": "string"},
+    content_type="text/html",
+    description="HTML",
+    example="<!doctype html>...",
+    headers=headers("Cache-Control", "Content-Security-Policy", "X-Content-Type-Options", "Referrer-Policy"),
 )
 @blueprint.doc(operationId="getDocs")
 def docs() -> ResponseReturnValue:

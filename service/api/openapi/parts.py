@@ -40,6 +40,11 @@ HEADERS: dict[str, Json] = {
     "Preference-Applied": _header("Which preferences were followed (RFC 7240).", {"type": "string"}, "wait=30"),
     "Vary": _header("Request headers that decide what is answered.", {"type": "string"}, "Accept"),
     "Cache-Control": _header("How long it may be kept.", {"type": "string"}, "no-cache"),
+    "Content-Security-Policy": _header(
+        "What a browser may load for the page.", {"type": "string"}, "default-src 'none'; script-src 'self'"
+    ),
+    "X-Content-Type-Options": _header("That the content type is meant.", {"type": "string"}, "nosniff"),
+    "Referrer-Policy": _header("That no other server is told of the page.", {"type": "string"}, "no-referrer"),
     "Content-Disposition": _header(
         "The name under which it is saved, where it is a file.", {"type": "string"}, 'attachment; filename="a.csv"'
     ),
@@ -57,7 +62,7 @@ HEADERS: dict[str, Json] = {
         "Seconds after which to try again.", {"type": "string", "pattern": "^[0-9]+$"}, "1", required=True
     ),
     "WWW-Authenticate": _header("What is missing (RFC 6750).", {"type": "string"}, "Bearer", required=True),
-    "RateLimit-Limit": _header("Requests in a window.", {"type": "string", "pattern": "^[0-9]+"}, "600"),
+    "RateLimit-Limit": _header("Requests a minute.", {"type": "string", "pattern": "^[0-9]+$"}, "600"),
     "RateLimit-Remaining": _header("How many are left of them.", {"type": "string", "pattern": "^[0-9]+$"}, "599"),
     "RateLimit-Reset": _header("Seconds until there are more.", {"type": "string", "pattern": "^[0-9]+$"}, "1"),
 }
@@ -152,6 +157,7 @@ _WHEN = {
     HTTPStatus.FORBIDDEN: "The API key lacks the scope.",
     HTTPStatus.NOT_FOUND: "There is no such thing.",
     HTTPStatus.NOT_ACCEPTABLE: "It cannot be had in any form that `Accept` names.",
+    HTTPStatus.GONE: "What this goes on from is no more.",
     HTTPStatus.CONFLICT: "It is not in a state that allows this, or a request with this Idempotency-Key is under way.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large.",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is not sent as JSON.",
@@ -169,6 +175,8 @@ _BESIDES = {
     HTTPStatus.TOO_MANY_REQUESTS: ("Retry-After",),
     HTTPStatus.SERVICE_UNAVAILABLE: ("Retry-After",),
 }
+LEFT = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
+"""What is left of a key's requests, in every answer to a key that has a limit."""
 _EXAMPLE_ERRORS = {HTTPStatus.UNPROCESSABLE_ENTITY: {"/mrn": "Missing data for required field."}}
 
 
@@ -200,7 +208,9 @@ def problem_responses() -> dict[str, Json]:
     return {
         problem_name(status): {
             "description": when,
-            "headers": headers("X-Request-Id", *_BESIDES.get(status, ())),
+            "headers": headers(
+                "X-Request-Id", *_BESIDES.get(status, ()), *(LEFT if status is not HTTPStatus.UNAUTHORIZED else ())
+            ),
             "content": {
                 CONTENT_TYPE: {
                     "schema": {"$ref": "#/components/schemas/Problem"},

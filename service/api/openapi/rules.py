@@ -32,6 +32,48 @@ _STORABLE: dict[str, Any] = {
     ],
     "examples": ["o-17"],
 }
+_APPOINTMENT: dict[str, Any] = {
+    "object": "appointment",
+    "id": APPOINTMENT_ID,
+    "account": "clinic_1",
+    "status": "failed",
+    "attempt": 1,
+    "cobalt_appointment_id": "123456790",
+    "cobalt_job_id": None,
+    "request": {
+        "mrn": "***89",
+        "location": "123456789",
+        "date": "2025-01-01",
+        "time": "10:00",
+        "provider": "Dr. Smith",
+        "secondary_provider": None,
+        "type": "new_patient",
+    },
+    "submission": {
+        "state": "accepted",
+        "tries": 1,
+        "last_error": None,
+        "candidates": [],
+        "accepted_at": "2024-12-20T09:30:01.123456Z",
+    },
+    "confirmation": None,
+    "failure": {
+        "category": "patient_not_found",
+        "reason": "Patient MRN '***89' not found in eCW",
+        "details": {},
+        "occurred_at": "2024-12-20T09:34:00Z",
+        "remedy": {"fields": ["mrn"], "action": "correct"},
+    },
+    "overdue": False,
+    "conflicts": 0,
+    "discrepancies": [],
+    "metadata": {"order": "o-17"},
+    "created_at": "2024-12-20T09:30:00.123456Z",
+    "updated_at": "2024-12-20T09:34:01.123456Z",
+    "settled_at": "2024-12-20T09:34:01.123456Z",
+    "version": 3,
+}
+
 RULES: dict[str, dict[str, Any]] = {
     "Storable": _STORABLE,
     "AppointmentIn": {
@@ -61,50 +103,7 @@ RULES: dict[str, dict[str, Any]] = {
         },
         "examples": [{"mrn": "123456780"}],
     },
-    "AppointmentOut": {
-        "examples": [
-            {
-                "object": "appointment",
-                "id": APPOINTMENT_ID,
-                "account": "clinic_1",
-                "status": "failed",
-                "attempt": 1,
-                "cobalt_appointment_id": "123456790",
-                "cobalt_job_id": None,
-                "request": {
-                    "mrn": "***89",
-                    "location": "123456789",
-                    "date": "2025-01-01",
-                    "time": "10:00",
-                    "provider": "Dr. Smith",
-                    "secondary_provider": None,
-                    "type": "new_patient",
-                },
-                "submission": {
-                    "state": "accepted",
-                    "tries": 1,
-                    "last_error": None,
-                    "candidates": [],
-                    "accepted_at": "2024-12-20T09:30:01.123456Z",
-                },
-                "confirmation": None,
-                "failure": {
-                    "category": "patient_not_found",
-                    "reason": "Patient MRN '***89' not found in eCW",
-                    "details": {},
-                    "occurred_at": "2024-12-20T09:34:00Z",
-                    "remedy": {"fields": ["mrn"], "action": "correct"},
-                },
-                "overdue": False,
-                "conflicts": 0,
-                "discrepancies": [],
-                "metadata": {"order": "o-17"},
-                "created_at": "2024-12-20T09:30:00.123456Z",
-                "updated_at": "2024-12-20T09:34:01.123456Z",
-                "settled_at": "2024-12-20T09:34:01.123456Z",
-                "version": 3,
-            }
-        ]
-    },
+    "AppointmentOut": {"examples": [_APPOINTMENT]},
+    "ListedAppointmentOut": {"examples": [_APPOINTMENT]},
 }
 """By the name of the component; laid over what flask-smorest made of the fields."""
