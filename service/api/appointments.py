@@ -54,8 +54,9 @@ class AppointmentList(MethodView):
 
     @requires("write")
     @blueprint.doc(operationId="requestAppointment")
+    @blueprint.takes("Prefer")
     @blueprint.arguments(AppointmentIn())
-    @blueprint.response(HTTPStatus.ACCEPTED, AppointmentOut, headers=headers("Location"))
+    @blueprint.response(HTTPStatus.ACCEPTED, AppointmentOut, headers=headers("Location", "Preference-Applied"))
     def post(self, body: dict[str, Any]) -> Any:  # noqa: ANN401
         """Ask for an appointment.
 
@@ -98,9 +99,13 @@ class OneAppointment(MethodView):
 
     @requires("read")
     @blueprint.doc(operationId="getAppointment")
-    @blueprint.response(HTTPStatus.OK, AppointmentOut, headers=headers("ETag", "Cache-Control"))
-    @blueprint.takes("If-None-Match")
-    @blueprint.alt_response(HTTPStatus.NOT_MODIFIED, description="As it was.", headers=headers("ETag", "Cache-Control"))
+    @blueprint.response(HTTPStatus.OK, AppointmentOut, headers=headers("ETag", "Cache-Control", "Preference-Applied"))
+    @blueprint.takes("If-None-Match", "Prefer")
+    @blueprint.alt_response(
+        HTTPStatus.NOT_MODIFIED,
+        description="As it was.",
+        headers=headers("ETag", "Cache-Control", "Preference-Applied"),
+    )
     def get(self, appointment_id: str) -> Response:
         """Read one appointment.
 
@@ -117,8 +122,9 @@ class OneAppointment(MethodView):
 
     @requires("write")
     @blueprint.doc(operationId="correctAppointment")
+    @blueprint.takes("Prefer")
     @blueprint.arguments(CorrectionIn(partial=True))
-    @blueprint.response(HTTPStatus.ACCEPTED, AppointmentOut, headers=headers("Location"))
+    @blueprint.response(HTTPStatus.ACCEPTED, AppointmentOut, headers=headers("Location", "Preference-Applied"))
     def patch(self, body: dict[str, Any], appointment_id: str) -> Any:  # noqa: ANN401
         """Correct a failed appointment.
 
@@ -134,7 +140,8 @@ class Resubmission(MethodView):
 
     @requires("write")
     @blueprint.doc(operationId="resubmitAppointment")
-    @blueprint.response(HTTPStatus.ACCEPTED, AppointmentOut, headers=headers("Location"))
+    @blueprint.takes("Prefer")
+    @blueprint.response(HTTPStatus.ACCEPTED, AppointmentOut, headers=headers("Location", "Preference-Applied"))
     def post(self, appointment_id: str) -> Any:  # noqa: ANN401
         """Have a failed appointment tried again.
 
