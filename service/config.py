@@ -229,6 +229,9 @@ class Settings:
         "requests of the API worked on at once, each with its connection to PostgreSQL, per process",
         _integer(10, 2, 200),
     )
+    longest_wait: int = _setting(
+        "seconds that `Prefer: wait` may wait; load balancers wait longer for an answer", _integer(30, 1, 300)
+    )
     statement_timeout: timedelta = _setting("seconds for one statement of the API", _seconds(10, 0.1, 600))
     overdue_after: timedelta = _setting(
         "seconds after which a request that is still processing is overdue; Cobalt's robots take minutes",

@@ -29,7 +29,7 @@ class Web:
         self._pools = app.extensions["pools"]
         self._webhooks = WebhookEndpoint(app.extensions["taker"], settings.webhook_max_bytes)
         threaded = ThreadedApp(app, threads=settings.database_pool, most=settings.request_max_bytes)
-        self._rest = PatientApp(threaded, Watch(app.extensions["look"]))
+        self._rest = PatientApp(threaded, Watch(app.extensions["look"]), settings.longest_wait)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or the beginning and end of the process."""

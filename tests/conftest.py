@@ -118,7 +118,9 @@ def stack(server_url: str, template: str) -> Iterator[Stack]:
     with (
         tempfile.TemporaryDirectory(prefix="cobalt-stack-", ignore_cleanup_errors=True) as directory,
         _database(server_url, template) as url,
-        Stack(Path(directory), database_url=url, sandbox_options=["--delay", "0.1"]) as stack,
+        Stack(
+            Path(directory), database_url=url, sandbox_options=["--delay", "0.1"], env={"LONGEST_WAIT": "1"}
+        ) as stack,
     ):
         yield stack
 

@@ -28,7 +28,7 @@ from service.api.schemas import (
 )
 from service.api.timeline import timeline
 from service.api.tracing import request_id
-from service.api.waiting import as_known, found_anew, until_settled, wait_for
+from service.api.waiting import as_known, found_anew, until_settled, wait_for, would_wait
 from service.db import transaction
 from service.store import appointment_views
 from service.store.history import get_history
@@ -180,7 +180,7 @@ def _written(work: Callable[[Session], Answer]) -> Response:
     written = found_anew()
     if written is None:
         answer = answer_once(work)
-        if "Prefer" in request.headers:
+        if would_wait():
             asked_for = answer.get_json()["id"]
             wait_for(answer, until_settled(asked_for), as_known(0), asked_for)
         return answer

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from service.api.asgi import Receive, Scope, Send
     from service.api.threads import Answer, ThreadedApp
 
-LONGEST = 30
-"""Seconds. Less than load balancers wait for an answer."""
 CHANGES = "changes"
 """What those wait for who follow the feed."""
 SETTLED = "settled:"
@@ -41,10 +39,15 @@ _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,9})", re.ASCII | re.IGNOREC
 logger = log.get_logger(__name__)
 
 
-def preferred_wait(scope: Scope) -> int:
-    """Say how many seconds the caller would wait; 0 when it would not."""
+def preferred_wait(scope: Scope, longest: int) -> int:
+    """Say how many seconds the caller would wait, so many at most; 0 when it would not."""
     found = _WAIT.search(", ".join(value.decode("latin-1") for name, value in scope["headers"] if name == b"prefer"))
-    return min(int(found[1]), LONGEST) if found else 0
+    return min(int(found[1]), longest) if found else 0
+
+
+def would_wait() -> bool:
+    """Tell whether the caller of the request under way would wait for news."""
+    return "service.wait" in request.environ
 
 
 def wait_for(response: Response, what: str, known: str, again: str) -> Response:
@@ -56,7 +59,7 @@ def wait_for(response: Response, what: str, known: str, again: str) -> Response:
         known: How that is now; news sort behind it.
         again: What the view is told by ``found_anew`` when it answers once more.
     """
-    if "Prefer" in request.headers:
+    if would_wait():
         response.headers[WAIT_FOR] = f"{what} {known} {again}"
     return response
 
@@ -128,15 +131,17 @@ class PatientApp:
     Args:
         app: The application.
         watch: Looks for what is waited for.
+        longest: Seconds that anybody may wait.
     """
 
-    def __init__(self, app: ThreadedApp, watch: Watch) -> None:
+    def __init__(self, app: ThreadedApp, watch: Watch, longest: int) -> None:
         self._app = app
         self._watch = watch
+        self._longest = longest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        seconds = preferred_wait(scope)
+        seconds = preferred_wait(scope, self._longest)
         if not seconds:
             await self._app(scope, receive, send)
             return
@@ -144,7 +149,7 @@ class PatientApp:
             body = await self._app.body(scope, receive)
         except BrokenOffError:
             return  # nobody is there to be answered
-        first = await self._app.answer(scope, body)
+        first = await self._app.answer(scope, body, wait=seconds)
         awaited = _taken_out(first)
         if awaited is None:
             await self._app.send(first, scope, send)

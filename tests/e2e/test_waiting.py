@@ -7,6 +7,7 @@ import statistics
 import tempfile
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,14 +36,16 @@ BODY = {
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
+    """Without a worker: these tests submit by themselves."""
+    with _running(workers=0) as stack:
+        yield stack
+
+
+@contextmanager
+def _running(**options: Any) -> Iterator[Stack]:
     with (
         tempfile.TemporaryDirectory(prefix="cobalt-waiting-", ignore_cleanup_errors=True) as directory,
-        Stack(
-            Path(directory),
-            sandbox_options=["--delay", "1.5"],
-            env={"WEB_CONCURRENCY": "1"},
-            postgres_settings={"fsync": "off"},
-        ) as stack,
+        Stack(Path(directory), env={"WEB_CONCURRENCY": "1"}, postgres_settings={"fsync": "off"}, **options) as stack,
     ):
         yield stack
 
@@ -55,9 +58,13 @@ def engine(stack: Stack) -> Iterator[Engine]:
 
 @pytest.fixture
 def client(stack: Stack) -> Iterator[httpx.Client]:
-    headers = {"Authorization": f"Bearer {stack.api_key}"}
-    with httpx.Client(base_url=f"{stack.url}/v1", headers=headers, timeout=40, trust_env=False) as client:
+    with client_of(stack) as client:
         yield client
+
+
+def client_of(stack: Stack) -> httpx.Client:
+    headers = {"Authorization": f"Bearer {stack.api_key}"}
+    return httpx.Client(base_url=f"{stack.url}/v1", headers=headers, timeout=40, trust_env=False)
 
 
 @pytest.fixture
@@ -130,16 +137,17 @@ def test_errors_do_not_wait(client: httpx.Client, stack: Stack) -> None:
     assert (refused.status_code, seconds < 2) == (401, True)
 
 
-def test_a_request_waits_for_its_outcome(client: httpx.Client) -> None:
+def test_a_request_waits_for_its_outcome() -> None:
     key = {"Idempotency-Key": "wait-once"}
-    answer, seconds = timed(lambda: client.post("/appointments", json=BODY, headers=wait(25) | key))
-    shown = answer.json()
-    assert (answer.status_code, shown["status"]) == (202, "created")
-    assert 1 < seconds < 15
-    assert answer.headers["Location"].endswith(shown["id"])
-    again, seconds = timed(lambda: client.post("/appointments", json=BODY, headers=wait(25) | key))
-    assert (again.json()["id"], again.json()["status"], seconds < 2) == (shown["id"], "created", True)
-    assert again.headers["Idempotent-Replayed"] == "true"
+    with _running(sandbox_options=["--delay", "1.5"]) as stack, client_of(stack) as client:
+        answer, seconds = timed(lambda: client.post("/appointments", json=BODY, headers=wait(25) | key))
+        shown = answer.json()
+        assert (answer.status_code, shown["status"]) == (202, "created")
+        assert 1 < seconds < 15
+        assert answer.headers["Location"].endswith(shown["id"])
+        again, seconds = timed(lambda: client.post("/appointments", json=BODY, headers=wait(25) | key))
+        assert (again.json()["id"], again.json()["status"], seconds < 2) == (shown["id"], "created", True)
+        assert again.headers["Idempotent-Replayed"] == "true"
 
 
 def test_the_feed_waits_for_the_next_change(

@@ -104,7 +104,18 @@ def _steps(plan: Plan, limits: Limits, intake: Intake, submission: Submission, r
 def _growth_steps(places: Sequence[Place], intakes: Sequence[Intake], readings: Sequence[Reading]) -> list[Step]:
     """The same at every size before the next begins, so that no size has the quieter minutes."""
     by_size = [
-        [partial(_named, step, place.size) for step in (intake.new, reading.one, reading.page)]
+        [
+            partial(_named, step, place.size)
+            for step in (
+                intake.new,
+                reading.one,
+                reading.page,
+                reading.filtered,
+                reading.deep,
+                reading.stats,
+                reading.changes,
+            )
+        ]
         for place, intake, reading in zip(places, intakes, readings, strict=True)
     ]
     return [step for same in zip(*by_size, strict=True) for step in same]

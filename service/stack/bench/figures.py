@@ -66,6 +66,12 @@ class Board:
         ratios = [one.per_second / other.per_second for one, other in pairs if other.per_second]
         return statistics.median(ratios) if ratios else None
 
+    def p95_ratio(self, name: str, of: str) -> float | None:
+        """How long the slow answers of one take as a part of those of another, as ``ratio``."""
+        pairs = zip(self.figures.get(name, []), self.figures.get(of, []), strict=False)
+        ratios = [one.p95 / other.p95 for one, other in pairs if other.p95]
+        return statistics.median(ratios) if ratios else None
+
 
 def _median(name: str, figures: Sequence[Figure]) -> Figure:
     def middle(values: Iterable[float]) -> float:

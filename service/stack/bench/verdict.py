@@ -5,11 +5,16 @@ from dataclasses import dataclass
 from service.stack.bench.course import Outcome
 from service.stack.bench.growth import name_at
 from service.stack.bench.plan import (
+    CHANGES,
+    DEEP,
+    FILTERED,
     FLOORS,
     LIST,
     NEW,
     READ,
+    STATS,
     TARGET_GROWTH,
+    TARGET_P95_GROWTH,
     TARGET_P99,
     TARGETS,
     Plan,
@@ -61,6 +66,11 @@ def _growth(plan: Plan, outcome: Outcome) -> list[Aim]:
         if ratio is not None:
             text = f"{name}: {smallest:,} / {largest:,}, at most"
             found.append(Aim(text, ratio, TARGET_GROWTH, ratio <= TARGET_GROWTH, required=False))
+    for name in (READ, LIST, FILTERED, DEEP, STATS, CHANGES):
+        ratio = outcome.board.p95_ratio(name_at(name, largest), name_at(name, smallest))
+        if ratio is not None:
+            text = f"{name}: p95, {largest:,} / {smallest:,}, at most"
+            found.append(Aim(text, ratio, TARGET_P95_GROWTH, ratio <= TARGET_P95_GROWTH, required=False))
     return found
 
 
