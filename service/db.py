@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from psycopg.abc import PQGen
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
 RV = TypeVar("RV")
 
@@ -136,8 +136,11 @@ def driver(session: Session) -> psycopg.Connection[Any]:
 
 
 @contextmanager
-def transaction(engine: Engine) -> Iterator[Session]:
+def transaction(engine: Engine | Connection) -> Iterator[Session]:
     """Open the one place that commits: everything inside happens, or nothing.
+
+    Args:
+        engine: The pool; or a connection of it that is in no transaction.
 
     Raises:
         DatabaseBusyError: It gave up on a lock, or on a statement that took too long.

@@ -14,15 +14,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+import psycopg
+
 from service import log
-from service.db import transaction
+from service.db import our_errors, transaction
 from service.errors import DatabaseBusyError, DatabaseUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime, timedelta
 
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
     from sqlalchemy.orm import Session
 
     from service.db import BoundedConnection
@@ -107,10 +109,13 @@ class Replica:
         if not self._may_try():
             raise DatabaseUnavailableError("the replica was unusable a moment ago")
         try:
-            with transaction(self._engine) as session:
-                as_of = self._as_of(session, now)
+            with our_errors(), self._engine.connect() as connection:
+                as_of = self._as_of(connection, now)
                 self._note_use()
-                yield Reading(session, as_of)
+                # On the same connection, for another may lead to another replica; but in a transaction of its own,
+                # so that what is read there is not older than what it was asked before.
+                with transaction(connection) as session:
+                    yield Reading(session, as_of)
         except DatabaseBusyError:
             raise  # it is well, but this took too long or was in the way of what it has to replay
         except DatabaseUnavailableError as error:
@@ -140,15 +145,14 @@ class Replica:
         if news:
             logger.warning("replica cannot be used: the primary answers", problem=str(error))
 
-    def _as_of(self, session: Session, now: Position) -> datetime:
-        connection = session.connection()
-        bounded: BoundedConnection = connection.connection.driver_connection  # type: ignore[assignment]
-        usual, bounded.longest = bounded.longest, ANSWERS_WITHIN
+    def _as_of(self, connection: Connection, now: Position) -> datetime:
+        driver: BoundedConnection = connection.connection.driver_connection  # type: ignore[assignment]
+        usual, driver.longest = driver.longest, ANSWERS_WITHIN
         deadline = time.monotonic() + MOMENT
         try:
+            driver.autocommit = True
             while True:
-                # Through SQLAlchemy, which drops the whole pool when the server was restarted.
-                row = connection.exec_driver_sql(_STATE).one_or_none()
+                row = driver.execute(_STATE).fetchone()
                 if row is None:
                     raise DatabaseUnavailableError("it is no replica")
                 as_of = self._told(row[0], row[1], now)
@@ -157,8 +161,14 @@ class Replica:
                 if time.monotonic() > deadline:
                     raise BehindError("it is too far behind")
                 time.sleep(STEP)
+        except psycopg.Error:
+            connection.invalidate()
+            self._engine.dispose(close=False)  # the others of this age broke with it
+            raise
         finally:
-            bounded.longest = usual
+            driver.longest = usual
+            if not driver.closed:
+                driver.autocommit = False
 
     def _told(self, replayed: int, committed_at: datetime | None, now: Position) -> datetime | None:
         """Say up to which instant everything is there; None when nothing tells."""

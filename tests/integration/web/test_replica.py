@@ -247,3 +247,37 @@ def test_without_a_replica_every_read_is_as_of_now(make: Callable[..., Flask]) -
     made = caller.write()
     for path in (URL, f"{URL}/{made}", f"{URL}/{made}/timeline"):
         assert as_of(caller.ask(path=path)) >= began
+
+
+def test_everything_that_may_be_slightly_old_is_read_there_and_recorded_on_the_primary(
+    make: Callable[..., Flask], pair: Pair
+) -> None:
+    app = make()
+    made = Caller(app).write()
+    seer = Caller(app, scopes=("read", "phi", "ops"))
+    pair.catch_up()
+    until(lambda: seer.ask().status_code == 200 and app.extensions["replica"].in_use)
+    pair.pause()
+    unseen = Caller(app).write()
+    paths = (URL, f"{URL}/{made}", f"{URL}/{made}/timeline", "/v1/stats", "/v1/changes", "/v1/events")
+    before = datetime.now(UTC)
+    for path in paths:
+        answer = seer.ask(path=path)
+        assert answer.status_code == 200, path
+        assert unseen not in answer.text, path
+        assert as_of(answer) <= before, path
+        if "as_of" in answer.json:
+            assert datetime.fromisoformat(answer.json["as_of"]) <= before
+    with psycopg.connect(pair.primary.url()) as connection:
+        read = connection.execute("SELECT operation FROM phi_reads WHERE %s = ANY(record_ids)", [made]).fetchall()
+    assert len(read) >= 4
+
+
+def test_who_waits_for_news_finds_them_on_the_primary(make: Callable[..., Flask], pair: Pair) -> None:
+    app = make()
+    reader = reader_of(app, pair)
+    pair.pause()
+    made = Caller(app).write()
+    assert not reader.sees(made)
+    headers = {"Authorization": f"Bearer {reader.key}", "Prefer": "wait=0"}
+    assert reader.client.get(f"{URL}/{made}", headers=headers).status_code == 200
