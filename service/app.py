@@ -87,7 +87,8 @@ def create_app(settings: Settings) -> Flask:
         Batches(
             in_a_thread(partial(_put_on_disk, spool), name="spool"),
             most=settings.intake_batch,
-            queue_length=settings.intake_queue,
+            # All that wait for the door may come at once, when PostgreSQL hangs.
+            queue_length=settings.intake_queue + settings.intake_batch,
             name="spool",
         ),
         circuit,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from service import log, metrics
@@ -61,7 +62,8 @@ class Batches(Generic[T, R]):
         answer: asyncio.Future[R] = loop.create_future()
         self._waiting.append((item, answer))
         if self._writing is None or self._writing.done():
-            self._writing = loop.create_task(self._write_all())
+            # In no item's context, whose request's id would be in its log.
+            self._writing = loop.create_task(self._write_all(), context=Context())
         # Cheaper than asyncio.timeout, on a path where that shows.
         timer = loop.call_later(max(0.0, within), self._give_up, answer)
         try:

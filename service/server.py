@@ -12,6 +12,9 @@ from weakref import WeakSet
 from gunicorn.asgi.protocol import ASGIProtocol  # type: ignore[import-untyped]
 from gunicorn.workers import gasgi  # type: ignore[import-untyped]
 
+PATIENCE = 1.0
+"""Seconds for a first request that is on its way."""
+
 
 class Worker(gasgi.ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
     """Ends when the requests under way are answered."""
@@ -21,11 +24,16 @@ class Worker(gasgi.ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
         self.connections: WeakSet[ASGIProtocol] = WeakSet()
 
     def handle_exit_signal(self) -> None:
-        """Begin to end, at SIGTERM: close each connection that is between two requests."""
+        """Begin to end, at SIGTERM: answer who only waits, and close connections that no request is under way on."""
         super().handle_exit_signal()
+        self.asgi.end_waits()
+        self._close_idle(served=1)
+        # One that has not sent its first request yet may be about to.
+        self.loop.call_later(PATIENCE, self._close_idle)
+
+    def _close_idle(self, served: int = 0) -> None:
         for connection in list(self.connections):
-            # One that has not sent its first request yet may be about to.
-            if connection._awaiting_request and not connection._finishing_calls and connection.req_count > 1:  # noqa: SLF001
+            if connection._awaiting_request and not connection._finishing_calls and connection.req_count > served:  # noqa: SLF001
                 connection.transport.close()
 
 

@@ -28,8 +28,9 @@ class Web:
         self._close = app.extensions["close"]
         self._pools = app.extensions["pools"]
         self._webhooks = WebhookEndpoint(app.extensions["taker"], settings.webhook_max_bytes)
+        self._watch = Watch(app.extensions["look"])
         threaded = ThreadedApp(app, threads=settings.database_pool, most=settings.request_max_bytes)
-        self._rest = PatientApp(threaded, Watch(app.extensions["look"]), settings.longest_wait)
+        self._rest = PatientApp(threaded, self._watch, settings.longest_wait)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or the beginning and end of the process."""
@@ -41,6 +42,10 @@ class Web:
             await self._webhooks(scope, receive, send)
         else:
             await self._rest(scope, receive, send)
+
+    def end_waits(self) -> None:
+        """Answer all who only wait for news; the server calls it when it is to end."""
+        self._watch.end()
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """Start what runs beside the requests: in each process, since threads do not survive a fork."""

@@ -116,8 +116,17 @@ class ThreadedApp:
         """
         made = Answer()
         environ = _environ(scope, body) | {f"service.{name}": value for name, value in told.items()}
-        await self._in_thread(scope, made, made.make, self._app, environ)
+        try:
+            await self._in_thread(scope, made, made.make, self._app, environ)
+        except BaseException:
+            await self.drop(made, scope)
+            raise
         return made
+
+    async def drop(self, made: Answer, scope: Scope) -> None:
+        """Let go of an answer that nobody will read to its end."""
+        if made.more:
+            await self._in_thread(scope, made, made.close)
 
     async def send(self, made: Answer, scope: Scope, send: Send) -> None:
         """Send an answer, however long it is."""
@@ -127,12 +136,16 @@ class ThreadedApp:
                 piece = await self._in_thread(scope, made, made.next_piece)
                 await send({"type": "http.response.body", "body": piece, "more_body": made.more})
         finally:
-            if made.more:  # it broke off
-                await self._in_thread(scope, made, made.close)
+            await self.drop(made, scope)
 
     async def _in_thread(self, scope: Scope, made: Answer, work: Callable[..., T], *args: object) -> T:
         threads = self._prompt if scope["path"] in PROMPT else self._threads
-        return await asyncio.get_running_loop().run_in_executor(threads, made.context.run, work, *args)
+        working = asyncio.get_running_loop().run_in_executor(threads, made.context.run, work, *args)
+        try:
+            return await asyncio.shield(working)
+        except asyncio.CancelledError:
+            await asyncio.wait({working})  # until then nothing else can be done with this answer
+            raise
 
     async def body(self, scope: Scope, receive: Receive) -> bytes:
         """Read a request's body. Raises BrokenOffError."""

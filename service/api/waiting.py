@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import re
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from flask import request
@@ -92,14 +94,25 @@ class Watch:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="watch")
         self._waiting: dict[asyncio.Future[None], tuple[str, str]] = {}
         self._looking: asyncio.Task[None] | None = None
+        self._ended = False
+
+    def end(self) -> None:
+        """Have nobody wait any more: each is answered as things are."""
+        self._ended = True
+        for news in self._waiting:
+            if not news.done():
+                news.set_result(None)
 
     async def changed(self, what: str, known: str, seconds: float) -> bool:
         """Wait for news; False when the time has passed."""
+        if self._ended:
+            return False
         loop = asyncio.get_running_loop()
         news: asyncio.Future[None] = loop.create_future()
         self._waiting[news] = (what, known)
         if self._looking is None or self._looking.done():
-            self._looking = loop.create_task(self._look_for_all())
+            # In no request's context, whose id would be in its log.
+            self._looking = loop.create_task(self._look_for_all(), context=Context())
         try:
             async with asyncio.timeout(seconds):
                 await news
@@ -118,6 +131,8 @@ class Watch:
                 )
             except AppointmentsError as error:
                 logger.debug("cannot look for changes now", problem=type(error).__name__)
+            except Exception:  # those who wait are answered when their time is up
+                logger.exception("looking for changes broke")
             else:
                 for news, (what, known) in self._waiting.items():
                     if found.get(what, known) > known and not news.done():
@@ -160,6 +175,8 @@ class PatientApp:
         same_id = [header for header in first.headers if header[0] == b"x-request-id"]
         others = [header for header in scope["headers"] if header[0] != b"x-request-id"]
         made = await self._app.answer({**scope, "headers": others + same_id}, body, again=again)
+        if made.status >= HTTPStatus.BAD_REQUEST and scope["method"] not in {"GET", "HEAD"}:
+            made = first  # what was done stays done, whatever is the matter now
         _taken_out(made)
         said = {name for name, _ in made.headers}
         made.headers += [header for header in first.headers if header[0] not in said]

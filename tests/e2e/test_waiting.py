@@ -126,7 +126,8 @@ def test_who_would_not_wait_does_not(client: httpx.Client, engine: Engine, heade
     [one] = submit(engine, f"wait_not_{len(str(headers))}")
     answer, seconds = timed(lambda: client.get(f"/appointments/{one}", headers=headers))
     assert (answer.status_code, seconds < 2) == (200, True)
-    assert not {"Service-Wait-For", "Preference-Applied"} & set(answer.headers)
+    assert "Service-Wait-For" not in answer.headers
+    assert "Preference-Applied" not in answer.headers
 
 
 def test_errors_do_not_wait(client: httpx.Client, stack: Stack) -> None:
