@@ -69,7 +69,7 @@ def replay(
     Raises:
         BenchError: wrk failed, or needed more requests than there were.
     """
-    threads = min(THREADS, connections)
+    threads = min(THREADS, connections, len(requests))  # each sends requests of its own
     with tempfile.TemporaryDirectory(prefix="cobalt-bench-") as directory:
         for number in range(threads):
             _write_requests(Path(directory) / f"requests.{number}", requests[number::threads])
