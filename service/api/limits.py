@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import threading
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from flask import current_app, g
 from service.api.problems import problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from flask import Flask, Response
 
@@ -119,12 +118,6 @@ class Place:
             self._held = False
             self._limits.count(self._key_id, -1)
 
-    def retake(self) -> None:
-        """Take a place again, even if that is one too many: this request was let in already."""
-        if not self._held:
-            self._held = True
-            self._limits.count(self._key_id, 1)
-
 
 def refuse_too_many(key_id: str) -> Response | None:
     """Let the request under way in; returns the answer where the key makes too many."""
@@ -141,23 +134,10 @@ def refuse_too_many(key_id: str) -> Response | None:
     return problem(HTTPStatus.TOO_MANY_REQUESTS, detail, headers={"Retry-After": str(left.retry_after)})
 
 
-def current_place() -> Place | None:
-    """Get the place of the request under way, for whoever ends the request outside of its context."""
+def _current_place() -> Place | None:
+    """Get the place of the request under way."""
     left: Left | None = g.get("left")
     return left.place if left else None
-
-
-@contextmanager
-def while_waiting() -> Iterator[None]:
-    """Leave the place in flight to others while this request only waits for a change."""
-    place = current_place()
-    if place:
-        place.release()
-    try:
-        yield
-    finally:
-        if place:
-            place.retake()
 
 
 def _say_what_is_left(response: Response) -> Response:
@@ -176,6 +156,6 @@ def _say_what_is_left(response: Response) -> Response:
 
 
 def _give_back() -> None:
-    place = current_place()
+    place = _current_place()
     if place and not g.get("streams"):
         place.release()

@@ -10,7 +10,6 @@ import pytest
 from flask import Response, stream_with_context
 
 from service.api.auth import requires
-from service.api.limits import Limits, current_place, while_waiting
 from tests.asgi_client import client_of
 from tests.integration.web.conftest import Api
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
+    from service.api.limits import Limits
     from service.config import Settings
 
 URL = "/v1/appointments"
@@ -134,22 +134,6 @@ def test_more_at_once_than_a_key_may_are_refused_until_one_is_answered(limited: 
     assert api.get(URL).status_code == 200
 
 
-def test_who_only_waits_holds_no_place(limited: Callable[..., Api]) -> None:
-    api = limited(in_flight_limit=1)
-    answers: list[int] = []
-
-    def waiting() -> dict[str, object]:
-        with while_waiting():
-            answers.append(elsewhere(api.get, URL).status_code)
-        answers.append(elsewhere(api.get, URL).status_code)
-        return {}
-
-    add(api, "/v1/waiting", waiting)
-    assert api.get("/v1/waiting").status_code == 200
-    assert answers == [200, 429]
-    assert api.get(URL).status_code == 200
-
-
 def test_a_stream_holds_its_place_to_the_end(limited: Callable[..., Api]) -> None:
     api = limited(in_flight_limit=1).piecewise()
 
@@ -169,21 +153,3 @@ def test_a_stream_holds_its_place_to_the_end(limited: Callable[..., Api]) -> Non
         assert list(parts) == [b"two"]
         answer.close()
         assert in_flight(api) == [0]
-
-
-def test_the_place_can_be_left_from_another_thread_than_the_requests(limited: Callable[..., Api]) -> None:
-    api = limited(in_flight_limit=1)
-    places = []
-
-    def view() -> dict[str, object]:
-        places.append(current_place())
-        return {}
-
-    add(api, "/v1/view", view)
-    api.get("/v1/view")
-    [place] = places
-    assert place is not None
-    place.retake()
-    assert api.get(URL).status_code == 429
-    place.release()
-    assert api.get(URL).status_code == 200
