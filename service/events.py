@@ -1,25 +1,14 @@
 """Owns the reading of Cobalt's event envelope: from bytes that Cobalt signed to our words."""
 
-import codecs
 import json
-import math
-import re
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any
 
+from service.event_bodies import Unreadable, read_body
 from service.failures import Category, classify
 from service.times import occurred_at, starts_at
-
-
-class Unreadable(Exception):  # noqa: N818 - it is what the quarantine calls such bytes
-    """The bytes are not an event. `reason` says why and holds no value from the body."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 class Kind(StrEnum):
@@ -86,7 +75,7 @@ def read_event(raw: bytes, *, received_at: datetime) -> Event:
         Unreadable: not a JSON object in UTF-8, far more values than any event has, no `id` or `type`, or a
             settling type without its appointment.
     """
-    payload, faithful = _parse(raw)
+    payload, faithful = read_body(raw)
     return _event(payload, raw=None if faithful else raw, received_at=received_at)
 
 
@@ -104,108 +93,6 @@ def event_from(payload: dict[str, Any], *, received_at: datetime) -> Event:
     except (TypeError, ValueError, RecursionError):
         raise Unreadable("not JSON values") from None
     return read_event(raw, received_at=received_at)
-
-
-_DEEPEST = 100  # Cobalt's own events nest to 4; a recursive reader further on must not run out of stack
-_MOST_VALUES = 50_000  # Cobalt's own have some twenty; a megabyte of `[],[],` takes a second, in which nobody is served
-_LONGEST_INTEGER = 640  # digits: the lowest limit that Python can be set to for text to int and back
-_TOO_DEEP = f"nested deeper than {_DEEPEST}"
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # jsonb has no NUL, UTF-8 no lone surrogate
-
-
-class _Reading:
-    """The hooks of one parse. `faithful` tells whether the values hold all that the text said."""
-
-    def __init__(self) -> None:
-        self.faithful = True
-
-    def fields(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        """Take the last of duplicate keys, as JavaScript does."""
-        fields = dict(pairs)
-        if len(fields) != len(pairs):
-            self.faithful = False
-        return fields
-
-    def integer(self, text: str) -> int | str:
-        """Leave an integer that Python may refuse as its text."""
-        if len(text) <= _LONGEST_INTEGER:
-            return int(text)
-        self.faithful = False
-        return text
-
-    def number(self, text: str) -> float | str:
-        """Leave a number beyond a float's range as its text."""
-        number = float(text)
-        try:
-            exact = Decimal(text) == Decimal(repr(number))
-        except InvalidOperation:  # an exponent beyond even Decimal's
-            exact = False
-        if not exact:
-            self.faithful = False
-        return number if math.isfinite(number) else text
-
-    @staticmethod
-    def constant(_name: str) -> None:
-        """Refuse what Python reads as a number and JSON does not know."""
-        raise Unreadable("not JSON: NaN or Infinity")
-
-
-def _parse(raw: bytes) -> tuple[dict[str, Any], bool]:
-    """Return the body as storable JSON, and whether nothing of it was lost on the way."""
-    text = _decode(raw)
-    brackets = text.count("{") + text.count("[")
-    if brackets + text.count(",") > _MOST_VALUES:
-        raise Unreadable(f"more than {_MOST_VALUES} values")
-    reading = _Reading()
-    try:
-        body = json.loads(
-            text,
-            object_pairs_hook=reading.fields,
-            parse_int=reading.integer,
-            parse_float=reading.number,
-            parse_constant=reading.constant,
-        )
-    except json.JSONDecodeError as error:
-        raise Unreadable(f"not JSON at character {error.pos}") from None
-    except RecursionError:
-        raise Unreadable(_TOO_DEEP) from None
-    if not isinstance(body, dict):
-        raise Unreadable("not a JSON object")
-    # Only an escape can bring in a character that cannot be stored, and most bodies have none.
-    if "\\u" not in text and brackets <= _DEEPEST:
-        return body, reading.faithful
-    storable = _storable_fields(body, _DEEPEST)
-    return storable, reading.faithful and storable == body
-
-
-def _decode(raw: bytes) -> str:
-    try:
-        text = raw.removeprefix(codecs.BOM_UTF8).decode()
-    except UnicodeDecodeError as error:
-        raise Unreadable(f"not UTF-8 at byte {error.start}") from None
-    if not text.strip():
-        raise Unreadable("empty")
-    return text
-
-
-def _storable_fields(fields: dict[str, Any], depth: int) -> dict[str, Any]:
-    return {_storable_text(key): _storable(value, depth - 1) for key, value in fields.items()}
-
-
-def _storable(value: object, depth: int) -> object:
-    if isinstance(value, str):
-        return _storable_text(value)
-    if not isinstance(value, dict | list):
-        return value
-    if depth == 0:
-        raise Unreadable(_TOO_DEEP)
-    if isinstance(value, list):
-        return [_storable(item, depth - 1) for item in value]
-    return _storable_fields(value, depth)
-
-
-def _storable_text(text: str) -> str:
-    return _UNSTORABLE.sub("\ufffd", text)
 
 
 def _event(payload: dict[str, Any], *, raw: bytes | None, received_at: datetime) -> Event:

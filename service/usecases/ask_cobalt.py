@@ -14,7 +14,8 @@ import structlog
 from service import log, metrics
 from service.db import transaction
 from service.errors import AppointmentsError, CobaltError
-from service.events import Unreadable, event_from
+from service.event_bodies import Unreadable
+from service.events import event_from
 from service.evidence import Evidence, named
 from service.states import Disposition
 from service.store import asking, events

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from service import log, metrics
 from service.db import is_away, transaction
 from service.errors import ConflictError, NotFoundError
-from service.events import Unreadable, read_event
+from service.event_bodies import Unreadable
+from service.events import read_event
 from service.states import Disposition
 from service.store import quarantine
 from service.store.events import Arrival, Source

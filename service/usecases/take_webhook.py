@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from service import log
 from service.errors import AppointmentsError, BatchesFullError, DatabaseBusyError
-from service.events import Kind, Unreadable, read_event
+from service.event_bodies import Unreadable
+from service.events import Kind, read_event
 from service.failures import Category, shape
 from service.signing import verify
 from service.spool import Spooled

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.events import Confirmation, Event, Kind, Unreadable, event_from, read_event
+from service.event_bodies import Unreadable
+from service.events import Confirmation, Event, Kind, event_from, read_event
 from service.failures import Category
 from tests.seed_payloads import SEED_PAYLOADS
 

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from service.cli import cli
-from service.events import Unreadable
+from service.event_bodies import Unreadable
 from service.signing import sign
 from tests.integration.web.conftest import WEBHOOK_SECRET, Api, Book, webhook_body
 from tests.records import rows
