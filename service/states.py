@@ -6,10 +6,9 @@ attempt, so order, repetition and batching cannot change where an appointment en
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,8 +72,7 @@ RULE: Mapping[tuple[Status, Said], Verdict] = {
 }
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Ruling:
+class Ruling(NamedTuple):
     """What a status rests on: an event, or a decision of ours (then ``event_id`` is empty).
 
     Ordered by Cobalt's clock, then by id, so that two observers agree on "the latest".
@@ -84,8 +82,7 @@ class Ruling:
     event_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """Where an appointment stands.
 
     Args:
@@ -108,8 +105,7 @@ class Standing:
         return self.failures if self.status is Status.CREATED else 0
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What the rule made of one event.
 
     Args:
@@ -141,10 +137,10 @@ def judge(standing: Standing, status: Status, ruling: Ruling) -> Decision:
         )
     )
     if not settles:
-        return Decision(replace(standing, failures=failures), Disposition.SUPERSEDED)
+        return Decision(standing._replace(failures=failures), Disposition.SUPERSEDED)
     displaced = standing.ruling.event_id if standing.ruling else None
     return Decision(
-        replace(standing, status=status, ruling=ruling, failures=failures),
+        Standing(status, standing.attempt, standing.since, ruling, failures),
         Disposition.APPLIED,
         displaced or None,
     )
@@ -160,21 +156,21 @@ def begin_attempt(standing: Standing) -> Standing:
 
 def accept_attempt(standing: Standing, since: datetime) -> Standing:
     """Record when, on Cobalt's clock, the current attempt began. Failures from before are superseded."""
-    return replace(standing, since=since)
+    return standing._replace(since=since)
 
 
 def refuse(standing: Standing, occurred_at: datetime) -> Standing:
     """Fail an appointment that still processes by a decision of ours; any other is left as it is."""
     if standing.status is not Status.PROCESSING:
         return standing
-    return replace(standing, status=Status.FAILED, ruling=Ruling(occurred_at, ""))
+    return standing._replace(status=Status.FAILED, ruling=Ruling(occurred_at, ""))
 
 
 def reopen(standing: Standing) -> Standing:
     """Take back a decision of ours to fail; what rests on an event is left as it is."""
     if standing.status is not Status.FAILED or standing.ruling is None or standing.ruling.event_id:
         return standing
-    return replace(standing, status=Status.PROCESSING, ruling=None)
+    return standing._replace(status=Status.PROCESSING, ruling=None)
 
 
 def _seen_from(standing: Standing, status: Status, ruling: Ruling) -> Said:

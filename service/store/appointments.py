@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select, text
@@ -14,9 +13,31 @@ from service.pipeline import document
 from service.states import Ruling, Standing, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from sqlalchemy.orm import Session
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What is to be told of an appointment's status, and replaces what was told before.
+
+    Args:
+        settled_at: When we learned of it.
+        learned_from: How the event came that it rests on; None for a decision of ours.
+        confirmation: Of a status of created.
+        starts_at: The confirmed start.
+        failure_category: Of a status of failed, like ``failure``.
+        discrepancies: In which fields it is not what was asked for.
+    """
+
+    settled_at: datetime
+    learned_from: str | None = None
+    confirmation: dict[str, Any] | None = None
+    starts_at: datetime | None = None
+    failure_category: str | None = None
+    failure: dict[str, Any] | None = None
+    discrepancies: Sequence[str] = ()
 
 
 @dataclass(slots=True)
@@ -27,8 +48,8 @@ class Locked:
         asked_mrn: The MRN that was asked for.
         asked_local: The start that was asked for, on the clinic's wall clock.
         asked_datetime: The text of it, where it was given with an offset.
-        learned_from: How the event came that the status rests on, where one does.
         changed: Whether there is something to write back.
+        outcome: What the status rests on from now on; None while that is what it was.
     """
 
     id: str
@@ -36,21 +57,14 @@ class Locked:
     asked_mrn: str
     asked_local: datetime | None
     asked_datetime: str | None
-    starts_at: datetime | None
-    confirmation: dict[str, Any] | None
-    failure_category: str | None
-    failure: dict[str, Any] | None
-    discrepancies: list[str] = field(default_factory=list)
-    settled_at: datetime | None = None
-    learned_from: str | None = None
     changed: bool = False
+    outcome: Outcome | None = None
 
 
 # Not FOR UPDATE: events may refer to a row that is being settled.
 LOCK = """
 SELECT id, cobalt_appointment_id, status, attempt, attempt_since, ruling_event_id, ruling_at, failures, mrn,
-  starts_local, request ->> 'datetime' AS asked_datetime, starts_at, confirmation, failure_category, failure,
-  discrepancies, settled_at, learned_from
+  starts_local, request ->> 'datetime' AS asked_datetime
 FROM appointments WHERE cobalt_appointment_id = ANY({cobalt_ids}) ORDER BY id
 FOR NO KEY UPDATE
 """
@@ -59,9 +73,13 @@ FOR NO KEY UPDATE
 SETTLE = """
 UPDATE appointments a SET
   status = w.status, failures = w.failures, ruling_event_id = w.ruling_event_id, ruling_at = w.ruling_at,
-  confirmation = w.confirmation, failure_category = w.failure_category, failure = w.failure,
-  discrepancies = w.discrepancies,
-  starts_at = w.starts_at, settled_at = w.settled_at, learned_from = w.learned_from,
+  confirmation = CASE WHEN w.ruled THEN w.confirmation ELSE a.confirmation END,
+  failure_category = CASE WHEN w.ruled THEN w.failure_category ELSE a.failure_category END,
+  failure = CASE WHEN w.ruled THEN w.failure ELSE a.failure END,
+  discrepancies = CASE WHEN w.ruled THEN w.discrepancies ELSE a.discrepancies END,
+  settled_at = CASE WHEN w.ruled THEN w.settled_at ELSE a.settled_at END,
+  learned_from = CASE WHEN w.ruled THEN w.learned_from ELSE a.learned_from END,
+  starts_at = CASE WHEN w.confirmation IS NULL THEN a.starts_at ELSE w.starts_at END,
   updated_at = {now}, version = a.version + 1,
   -- A correction that still waits to be sent is not needed any more once Cobalt has booked.
   submission = CASE WHEN w.status = 'created' AND a.submission = 'queued' AND a.cobalt_appointment_id IS NOT NULL
@@ -69,7 +87,7 @@ UPDATE appointments a SET
   attempt_since = CASE WHEN w.status = 'created' AND a.submission = 'queued' AND a.cobalt_appointment_id IS NOT NULL
     THEN COALESCE(a.attempt_since, w.ruling_at) ELSE a.attempt_since END
 FROM json_to_recordset({rows}) AS w(
-  id text, status text, failures int, ruling_event_id text, ruling_at timestamptz, confirmation jsonb,
+  id text, status text, failures int, ruling_event_id text, ruling_at timestamptz, ruled bool, confirmation jsonb,
   failure_category text, failure jsonb, discrepancies text[], starts_at timestamptz, settled_at timestamptz,
   learned_from text)
 WHERE a.id = w.id
@@ -83,7 +101,7 @@ _SETTLE = text(SETTLE.format(now=":now", rows="CAST(:rows AS json)"))
 def lock_by_cobalt_id(session: Session, cobalt_id: str) -> Locked | None:
     """Lock the appointment that has this id at Cobalt."""
     row = session.execute(_LOCK, {"cobalt_id": cobalt_id}).one_or_none()
-    return None if row is None else _locked(row, row.asked_datetime)
+    return None if row is None else _locked(dict(row._mapping))  # noqa: SLF001 (public by SQLAlchemy's documentation)
 
 
 def read_locked(rows: Iterable[dict[str, Any]]) -> dict[str, Locked]:
@@ -92,10 +110,10 @@ def read_locked(rows: Iterable[dict[str, Any]]) -> dict[str, Locked]:
         for name in _TIMES:
             if row[name] is not None:
                 row[name] = datetime.fromisoformat(row[name])
-    return {row["cobalt_appointment_id"]: _locked(SimpleNamespace(**row), row["asked_datetime"]) for row in rows}
+    return {row["cobalt_appointment_id"]: _locked(row) for row in rows}
 
 
-_TIMES = ("attempt_since", "ruling_at", "starts_local", "starts_at", "settled_at")
+_TIMES = ("attempt_since", "ruling_at", "starts_local")
 
 
 def settled_rows(rows: Iterable[Locked]) -> list[dict[str, Any]]:
@@ -119,7 +137,10 @@ def lock_appointment(session: Session, appointment_id: str) -> Appointment | Non
 
 def as_locked(row: Appointment) -> Locked:
     """See a whole row that this transaction holds as the rule sees it."""
-    return _locked(row, row.request.get("datetime"))
+    return _locked({name: getattr(row, name) for name in _SEEN} | {"asked_datetime": row.request.get("datetime")})
+
+
+_SEEN = ["id", "status", "attempt", "attempt_since", "ruling_event_id", "ruling_at", "failures", "mrn", "starts_local"]
 
 
 def belongs_to_another(session: Session, cobalt_id: str, appointment_id: str) -> bool:
@@ -134,42 +155,40 @@ def belongs_to_another(session: Session, cobalt_id: str, appointment_id: str) ->
     )
 
 
-def _locked(row: Any, asked_datetime: str | None) -> Locked:  # noqa: ANN401 (whatever has the columns)
+def _locked(row: Mapping[str, Any]) -> Locked:
     return Locked(
-        id=row.id,
+        id=row["id"],
         standing=Standing(
-            status=Status(row.status),
-            attempt=row.attempt,
-            since=row.attempt_since,
-            ruling=Ruling(row.ruling_at, row.ruling_event_id or "") if row.ruling_at else None,
-            failures=row.failures,
+            status=Status(row["status"]),
+            attempt=row["attempt"],
+            since=row["attempt_since"],
+            ruling=Ruling(row["ruling_at"], row["ruling_event_id"] or "") if row["ruling_at"] else None,
+            failures=row["failures"],
         ),
-        asked_mrn=row.mrn,
-        asked_local=row.starts_local,
-        asked_datetime=asked_datetime,
-        starts_at=row.starts_at,
-        confirmation=row.confirmation,
-        failure_category=row.failure_category,
-        failure=row.failure,
-        discrepancies=list(row.discrepancies),
-        settled_at=row.settled_at,
-        learned_from=row.learned_from,
+        asked_mrn=row["mrn"],
+        asked_local=row["starts_local"],
+        asked_datetime=row["asked_datetime"],
     )
 
 
 def _written(row: Locked) -> dict[str, Any]:
-    ruling = row.standing.ruling
-    return {
+    ruling, outcome = row.standing.ruling, row.outcome
+    written: dict[str, Any] = {
         "id": row.id,
         "status": row.standing.status,
         "failures": row.standing.failures,
         "ruling_event_id": (ruling.event_id or None) if ruling else None,
         "ruling_at": ruling.occurred_at if ruling else None,
-        "confirmation": row.confirmation,
-        "failure_category": row.failure_category,
-        "failure": row.failure,
-        "discrepancies": row.discrepancies,
-        "starts_at": row.starts_at,
-        "settled_at": row.settled_at,
-        "learned_from": row.learned_from,
+        "ruled": outcome is not None,
     }
+    if outcome:
+        written |= {
+            "settled_at": outcome.settled_at,
+            "learned_from": outcome.learned_from,
+            "confirmation": outcome.confirmation,
+            "starts_at": outcome.starts_at,
+            "failure_category": outcome.failure_category,
+            "failure": outcome.failure,
+            "discrepancies": outcome.discrepancies,
+        }
+    return written

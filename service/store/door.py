@@ -6,9 +6,10 @@ travels as JSON documents.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import orjson
 
 from service.pipeline import COMMIT, Statement, document, exchange
 from service.states import Disposition
@@ -119,8 +120,7 @@ def read(link: Link, *, held: Collection[str], event_ids: Collection[str], cobal
             (_READ, [document(list(cobalt_ids)), document(list(event_ids))]),
         ],
     )
-    # Not by orjson, which would make a float of an integer of more than 64 bits.
-    read = json.loads(found.get_value(0, 0) or b"{}")
+    read = orjson.loads(found.get_value(0, 0) or b"{}")
     return Found(read["known"], read_locked(read["rows"]))
 
 

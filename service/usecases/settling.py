@@ -10,12 +10,12 @@ from service.events import Kind
 from service.evidence import TOLERANCE
 from service.request_fields import read_start
 from service.states import Decision, Ruling, Status, judge
+from service.store.appointments import Locked, Outcome
 from service.times import find_zone
 
 if TYPE_CHECKING:
     from service.events import Confirmation, Event
     from service.failures import Category
-    from service.store.appointments import Locked
 
 _STATUS = {Kind.CREATED: Status.CREATED, Kind.FAILED: Status.FAILED}
 
@@ -35,19 +35,7 @@ def settle(row: Locked, event: Event, *, source: str, now: datetime) -> Decision
     decision = judge(before, _STATUS[event.kind], Ruling(event.occurred_at, event.id))
     row.standing = decision.standing
     if decision.standing.ruling != before.ruling:
-        row.settled_at = now
-        row.learned_from = source
-        row.confirmation = row.failure_category = row.failure = None
-        row.discrepancies = discrepancies(row, event)
-        if event.confirmation:
-            row.confirmation = _confirmation(event)
-            # Not what an earlier confirmation said, or the order in which two of them come would matter.
-            row.starts_at = event.confirmation.starts_at or _asked_instant(row)
-        if event.failure:
-            row.failure_category = event.failure.category.value
-            row.failure = failure_record(
-                event.failure.reason, event.occurred_at, details=event.failure.details, mrn=event.mrn
-            )
+        row.outcome = _outcome(row, event, source, now)
     row.changed = row.changed or decision.standing != before
     return decision
 
@@ -66,9 +54,7 @@ def refuse(row: Locked, category: Category, reason: str, *, occurred_at: datetim
     if standing == row.standing:
         return
     row.standing = standing
-    row.settled_at = now
-    row.failure_category = category.value
-    row.failure = failure_record(reason, occurred_at)
+    row.outcome = Outcome(now, failure_category=category.value, failure=failure_record(reason, occurred_at))
     row.changed = True
 
 
@@ -92,6 +78,20 @@ def discrepancies(row: Locked, event: Event) -> list[str]:
     if event.confirmation and _starts_elsewhere(row, event):
         found.append("start")
     return found
+
+
+def _outcome(row: Locked, event: Event, source: str, now: datetime) -> Outcome:
+    outcome = Outcome(now, learned_from=source, discrepancies=discrepancies(row, event))
+    if event.confirmation:
+        outcome.confirmation = _confirmation(event.confirmation)
+        # Not what an earlier confirmation said, or the order in which two of them come would matter.
+        outcome.starts_at = event.confirmation.starts_at or _asked_instant(row)
+    if event.failure:
+        outcome.failure_category = event.failure.category.value
+        outcome.failure = failure_record(
+            event.failure.reason, event.occurred_at, details=event.failure.details, mrn=event.mrn
+        )
+    return outcome
 
 
 def _starts_elsewhere(row: Locked, event: Event) -> bool:
@@ -120,10 +120,7 @@ def _on_the_wall(confirmed: Confirmation) -> datetime | None:
         return None
 
 
-def _confirmation(event: Event) -> dict[str, Any]:
-    confirmed = event.confirmation
-    if confirmed is None:
-        raise ValueError("this event confirms nothing")
+def _confirmation(confirmed: Confirmation) -> dict[str, Any]:
     return {
         "date_time": confirmed.date_time,
         "timezone": confirmed.timezone,
