@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from service.batches import Batches, in_a_thread
+from service.batches import GATHERING, Batches, in_a_thread
 from service.errors import BatchesFullError, DatabaseUnavailableError, TooSlowError
 from tests.asgi_client import start, wait_for
 from tests.records import until
@@ -73,6 +74,20 @@ def test_what_comes_while_one_is_written_shares_the_next_batch(writer: Writer) -
     assert first.result() == 0
     assert [other.result() for other in others] == [2 * number for number in range(1, 21)]
     assert [len(batch) for batch in writer.begun] == [1, 8, 8, 4]
+
+
+def test_what_comes_right_after_a_batch_of_several_shares_the_next(writer: Writer) -> None:
+    batches = batches_of(writer)
+
+    async def send() -> None:
+        await asyncio.gather(*(batches.put(number, within=5) for number in (1, 2)))
+        third = asyncio.ensure_future(batches.put(3, within=5))
+        await asyncio.sleep(GATHERING / 4)
+        await asyncio.gather(third, batches.put(4, within=5))
+
+    wait_for(send())
+
+    assert writer.begun == [[1, 2], [3, 4]]
 
 
 def test_each_one_that_breaks_is_told_and_its_neighbours_are_written(writer: Writer) -> None:
