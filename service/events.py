@@ -1,10 +1,9 @@
 """Owns the reading of Cobalt's event envelope: from bytes that Cobalt signed to our words."""
 
 import json
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from service.event_bodies import Unreadable, read_body
 from service.failures import Category, classify
@@ -18,8 +17,7 @@ class Kind(StrEnum):
     FAILED = "appointment.failed"
 
 
-@dataclass(frozen=True, slots=True)
-class Confirmation:
+class Confirmation(NamedTuple):
     """What Cobalt booked.
 
     `date_time` is Cobalt's text as it came: local without offset [S], or with `Z` or an offset [P].
@@ -34,8 +32,7 @@ class Confirmation:
     secondary_provider_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(NamedTuple):
     """Why Cobalt could not book: `reason` in Cobalt's words, `details` the other fields of `data`."""
 
     category: Category
@@ -43,8 +40,7 @@ class Failure:
     details: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One event in our words.
 
     `kind` is None for a type that settles nothing. `occurred_at` is the envelope's `created` in UTC, or the
@@ -158,6 +154,8 @@ _LONGEST_ID = 200  # Cobalt's are below 40; an index entry must stay below a thi
 def _id(fields: dict[str, Any], name: str, *, within: str = "") -> str | None:
     """Return an id as text: trimmed, a number written as JavaScript would; None for blank or other types."""
     value = fields.get(name)
+    if value is None:
+        return None
     if isinstance(value, str):
         text = value.strip()
     elif isinstance(value, bool) or not isinstance(value, int | float):

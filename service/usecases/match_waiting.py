@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from service import metrics
@@ -32,7 +31,7 @@ def match_waiting(session: Session, cobalt_id: str, *, now: datetime) -> int:
     dispositions: dict[str, Disposition] = {}
     for recorded in waiting:
         # Under the id that it was recorded with: jsonb may have written a number in another way.
-        event = replace(event_from(recorded.payload, received_at=recorded.received_at), id=recorded.id)
+        event = event_from(recorded.payload, received_at=recorded.received_at)._replace(id=recorded.id)
         decision = settle(row, event, source=recorded.source, now=now)
         dispositions[recorded.id] = decision.disposition
         if decision.superseded:
