@@ -20,6 +20,9 @@ class Web:
 
     Args:
         app: From ``create_app``.
+
+    Attributes:
+        webhooks: What answers webhooks, which the server may ask itself.
     """
 
     def __init__(self, app: Flask) -> None:
@@ -27,7 +30,7 @@ class Web:
         self._drainer = app.extensions["drainer"]
         self._close = app.extensions["close"]
         self._pools = app.extensions["pools"]
-        self._webhooks = WebhookEndpoint(app.extensions["taker"], settings.webhook_max_bytes)
+        self.webhooks = WebhookEndpoint(app.extensions["taker"], settings.webhook_max_bytes)
         self._watch = Watch(app.extensions["look"])
         threaded = ThreadedApp(app, threads=settings.database_pool, most=settings.request_max_bytes)
         self._rest = PatientApp(threaded, self._watch, settings.longest_wait)
@@ -39,7 +42,7 @@ class Web:
         elif scope["type"] != "http":
             await send({"type": "websocket.close"})  # refused: there are none here
         elif scope["path"] == PATH:
-            await self._webhooks(scope, receive, send)
+            await self.webhooks(scope, receive, send)
         else:
             await self._rest(scope, receive, send)
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from service import log
 from service.errors import AppointmentsError, BatchesFullError, DatabaseBusyError
 from service.event_bodies import Unreadable
-from service.events import Kind, read_event
+from service.events import read_event
 from service.failures import Category, shape
 from service.signing import verify
 from service.spool import Spooled
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from service.batches import Batches
     from service.circuit import Circuit
     from service.config import Settings
-    from service.events import Event
 
 logger = log.get_logger(__name__)
 
@@ -33,8 +31,7 @@ SPOOL_SHARE = 0.55
 """The part of the budget that is kept for the local disk when PostgreSQL uses up the rest."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What a delivery is answered: a 2xx only for what is on disk.
 
     Args:
@@ -86,19 +83,20 @@ class WebhookTaker:
         """
         began = time.monotonic()
         if not verify(raw, signature, self._secrets):
-            logger.warning("webhook refused: wrong signature", bytes=len(raw))
+            logger.warning("webhook refused: wrong signature", bytes=len(raw), request_id=request_id)
             return NOT_COBALTS
         arrival = read_arrival(raw, Source.WEBHOOK, datetime.now(UTC), request_id)
         if not self._circuit.is_open:
             try:
                 return await self._apply(arrival, raw, until=began + self._budget * (1 - SPOOL_SHARE))
             except (BatchesFullError, DatabaseBusyError) as error:
-                logger.warning("webhook goes to the spool", problem=type(error).__name__)
+                logger.warning("webhook goes to the spool", problem=type(error).__name__, request_id=request_id)
             except AppointmentsError as error:
                 if self._circuit.open():
-                    logger.error("PostgreSQL is away: webhooks go to the spool", problem=type(error).__name__)  # noqa: TRY400
+                    problem = type(error).__name__
+                    logger.error("PostgreSQL is away: webhooks go to the spool", problem=problem, request_id=request_id)  # noqa: TRY400
             except Exception:  # not even as bytes: whoever mends the database finds it on disk
-                logger.exception("PostgreSQL refuses an event: it goes to the spool")
+                logger.exception("PostgreSQL refuses an event: it goes to the spool", request_id=request_id)
         return await self._keep_on_disk(arrival, raw, until=began + self._budget)
 
     async def _apply(self, arrival: Arrival, raw: bytes, *, until: float) -> Answer:
@@ -121,7 +119,9 @@ class WebhookTaker:
                 Spooled(raw, arrival.received_at, arrival.request_id), within=until - time.monotonic()
             )
         except AppointmentsError as error:
-            logger.error("webhook not kept", problem=type(error).__name__, bytes=len(raw))  # noqa: TRY400
+            logger.error(  # noqa: TRY400
+                "webhook not kept", problem=type(error).__name__, bytes=len(raw), request_id=arrival.request_id
+            )
             return NOWHERE_TO_KEEP_IT
         return _answer(arrival, Disposition.SPOOLED)
 
@@ -131,9 +131,15 @@ def read_arrival(raw: bytes, source: Source, received_at: datetime, request_id: 
     try:
         event = read_event(raw, received_at=received_at)
     except Unreadable as unreadable:
-        logger.error("webhook cannot be read: quarantined", problem=str(unreadable), bytes=len(raw))  # noqa: TRY400
+        logger.error(  # noqa: TRY400
+            "webhook cannot be read: quarantined", problem=str(unreadable), bytes=len(raw), request_id=request_id
+        )
         return Arrival(Unread(raw, str(unreadable)), source, received_at, request_id)
-    _report_unseen_reason(event)
+    if event.failure and event.failure.category is Category.OTHER:
+        reason_shape = shape(event.failure.reason)
+        logger.warning(
+            "failure reason not seen before", event_id=event.id, reason_shape=reason_shape, request_id=request_id
+        )
     return Arrival(event, source, received_at, request_id)
 
 
@@ -141,8 +147,3 @@ def _answer(arrival: Arrival, disposition: Disposition) -> Answer:
     event_id = None if isinstance(arrival.said, Unread) else arrival.said.id
     kept_elsewhere = disposition in {Disposition.SPOOLED, Disposition.QUARANTINED}
     return Answer(HTTPStatus.ACCEPTED if kept_elsewhere else HTTPStatus.OK, disposition, event_id)
-
-
-def _report_unseen_reason(event: Event) -> None:
-    if event.kind is Kind.FAILED and event.failure and event.failure.category is Category.OTHER:
-        logger.warning("failure reason not seen before", event_id=event.id, reason_shape=shape(event.failure.reason))
