@@ -86,7 +86,7 @@ UPDATE appointments a SET
     THEN 'accepted' ELSE a.submission END,
   attempt_since = CASE WHEN w.status = 'created' AND a.submission = 'queued' AND a.cobalt_appointment_id IS NOT NULL
     THEN COALESCE(a.attempt_since, w.ruling_at) ELSE a.attempt_since END
-FROM json_to_recordset({rows}) AS w(
+FROM jsonb_to_recordset({rows}) AS w(
   id text, status text, failures int, ruling_event_id text, ruling_at timestamptz, ruled bool, confirmation jsonb,
   failure_category text, failure jsonb, discrepancies text[], starts_at timestamptz, settled_at timestamptz,
   learned_from text)
@@ -95,7 +95,7 @@ WHERE a.id = w.id
 """Writes back what the rule decided; ``rows`` is what ``settled_rows`` makes."""
 
 _LOCK = text(LOCK.format(cobalt_ids="ARRAY[:cobalt_id]"))
-_SETTLE = text(SETTLE.format(now=":now", rows="CAST(:rows AS json)"))
+_SETTLE = text(SETTLE.format(now=":now", rows="CAST(:rows AS jsonb)"))
 
 
 def lock_by_cobalt_id(session: Session, cobalt_id: str) -> Locked | None:

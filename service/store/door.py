@@ -48,7 +48,7 @@ SELECT json_build_object(
 _DELIVERED = """
 INSERT INTO deliveries (event_id, received_at, source, disposition, request_id)
 SELECT event_id, received_at, source, disposition, request_id
-FROM json_to_recordset($1::json) AS new(
+FROM jsonb_to_recordset($1::jsonb) AS new(
   event_id text, received_at timestamptz, source text, disposition text, request_id text)
 """
 _DELIVER = _statement("deliver", _DELIVERED)
@@ -61,12 +61,12 @@ WITH recorded AS (
                       occurred_at, received_at, source, payload, raw)
   SELECT id, type, disposition, appointment_id, account_reference, cobalt_appointment_id, mrn, occurred_at,
          received_at, source, payload, raw
-  FROM json_to_recordset($2::json) AS new(
+  FROM jsonb_to_recordset($2::jsonb) AS new(
     id text, type text, disposition text, appointment_id text, account_reference text, cobalt_appointment_id text,
     mrn text, occurred_at timestamptz, received_at timestamptz, source text, payload jsonb, raw bytea)
 ), displaced AS (
   UPDATE events SET disposition = 'superseded' WHERE id = ANY(ARRAY(SELECT json_array_elements_text($3::json)))
-), settled AS ({SETTLE.format(rows="$4::json", now="$5::timestamptz")})
+), settled AS ({SETTLE.format(rows="$4::jsonb", now="$5::timestamptz")})
 {_DELIVERED}
 """,  # noqa: S608 (constants)
 )
