@@ -43,7 +43,7 @@ class Job:
     Args:
         name: For the log.
         run_once: Does it, and returns counts.
-        every: Seconds between two runs; each round of the loop when it is 0.
+        every: Seconds between two runs; each round of the loop when it is 0, and so after each call to Cobalt.
     """
 
     def __init__(self, name: str, run_once: Callable[[], Mapping[str, int]], *, every: float = 0) -> None:
@@ -87,14 +87,15 @@ def run(settings: Settings) -> None:
         statement_timeout=settings.statement_timeout,
         lock_timeout=settings.statement_timeout / 2,
     )
+    interval = settings.worker_interval.total_seconds()
     end_metrics = _show_metrics(settings, engine)
     with Cobalt(settings) as client:
         submitter = Submitter(engine, settings, client, on_done=look.set)
         asker = Asker(engine, settings, client)
         jobs = [
             Job("submit", submitter.run_once),
-            Job("expire leases", lambda: expire_leases(engine)),
-            Job("ask Cobalt", asker.run_once),
+            Job("expire leases", lambda: expire_leases(engine), every=interval),
+            Job("ask Cobalt", asker.run_once, every=interval),
             Job("sweep unmatched", lambda: sweep_unmatched(engine), every=SWEEP_EVERY),
             Job("forget answers", lambda: forget_answers(engine), every=SWEEP_EVERY),
             Job("fold counts", lambda: fold_counts(engine), every=FOLD_EVERY),
@@ -105,7 +106,7 @@ def run(settings: Settings) -> None:
             look.clear()
             for job in jobs:
                 job.run_when_due()
-            look.wait(settings.worker_interval.total_seconds())
+            look.wait(interval)
         submitter.finish()
         asker.finish()
     end_metrics()
