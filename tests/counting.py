@@ -7,7 +7,8 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from service.db import transaction
+from service.db import driver, transaction
+from service.store import gauges
 from service.store.outcome_times import RATIO
 from service.store.stats import Appointments, Period, Stats, read_stats
 from tests.records import rows
@@ -64,6 +65,10 @@ def assert_true(engine: Engine, account: str | None = None) -> None:
     assert found.oldest_processing == min(processing, default=None)
     unmatched = [one["received_at"] for one in rows(engine, "events") if one["disposition"] == "unmatched"]
     assert (found.unmatched.count, found.unmatched.oldest) == (len(unmatched), min(unmatched, default=None))
+    if account is None:
+        with transaction(engine) as session:
+            measured = gauges.count_settled(driver(session))
+        assert measured == {status: counted(appointments).status[status] for status in ("created", "failed")}
 
 
 def bucket(one: dict[str, Any]) -> int:
