@@ -11,7 +11,7 @@ STATEMENT_TIMEOUT = "60s"  # building an index over millions of rows takes tens 
 
 
 def run() -> None:
-    """Apply the migrations to the database that ``service.db`` names."""
+    """Apply the migrations to the database that ``service.schema`` names."""
     url = context.config.attributes["url"]
     engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url), poolclass=NullPool)
     with engine.connect() as connection:

@@ -1,19 +1,12 @@
-"""The database: the engine, the one place that commits, and the migrations."""
+"""The database: the engine, and the one place that commits."""
 
 from __future__ import annotations
 
-import time
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
-from alembic import command
-from alembic.autogenerate import compare_metadata
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 from sqlalchemy import create_engine
@@ -21,9 +14,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
-import migrations
 from service.errors import DatabaseBusyError, DatabaseUnavailableError
-from service.models import Base
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -191,59 +182,6 @@ def our_errors() -> Iterator[None]:
         if isinstance(cause, psycopg.errors.ReadOnlySqlTransaction) or getattr(error, "connection_invalidated", False):
             raise DatabaseUnavailableError("PostgreSQL went away or takes no writes") from error
         raise
-
-
-def upgrade(url: str) -> None:
-    """Bring the database at a libpq URL to the newest schema, waiting for it for up to 15 seconds."""
-    deadline = time.monotonic() + 15
-    while True:
-        try:
-            with psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT):
-                break
-        except psycopg.OperationalError as error:
-            if time.monotonic() > deadline:
-                raise DatabaseUnavailableError(f"PostgreSQL does not answer: {type(error).__name__}") from error
-            time.sleep(0.2)
-    command.upgrade(_alembic(url), "head")
-
-
-def downgrade(url: str, revision: str) -> None:
-    """Take the schema back to a revision."""
-    command.downgrade(_alembic(url), revision)
-
-
-def schema_differences(url: str) -> list[str]:
-    """List what the migrated database and the models do not agree about; empty when all is well."""
-    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url))
-    try:
-        with engine.connect() as connection:
-            context = MigrationContext.configure(
-                connection, opts={"compare_type": True, "compare_server_default": True}
-            )
-            return [str(difference) for difference in compare_metadata(context, Base.metadata)]
-    finally:
-        engine.dispose()
-
-
-def tables_with_rows(url: str) -> list[str]:
-    """List those of our tables in a database that hold a row; empty when nothing of ours can be lost."""
-    with psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT) as connection:
-        return [table for table in sorted(Base.metadata.tables) if _has_row(connection, table)]
-
-
-def _has_row(connection: psycopg.Connection[Any], table: str) -> bool:
-    found = connection.execute("SELECT to_regclass(%s)", (table,)).fetchone()
-    if found is None or found[0] is None:
-        return False
-    query = sql.SQL("SELECT 1 FROM {} LIMIT 1").format(sql.Identifier(table))
-    return connection.execute(query).fetchone() is not None
-
-
-def _alembic(url: str) -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
-    config.attributes["url"] = url
-    return config
 
 
 def _milliseconds(duration: timedelta) -> int:

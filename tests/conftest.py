@@ -15,7 +15,7 @@ import pytest
 from psycopg import sql
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
-from service import db
+from service import schema
 from service.stack.postgres import EmbeddedPostgres
 from service.stack.stack import Stack
 
@@ -94,7 +94,7 @@ def server_url() -> Iterator[str]:
 def template(server_url: str) -> Iterator[str]:
     """The name of a database that the migrations built, to copy; one for each xdist worker."""
     with _database(server_url) as url:
-        db.upgrade(url)
+        schema.upgrade(url)
         yield urlsplit(url).path.lstrip("/")
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from service import db
+from service import schema
 from service.stack.postgres import EmbeddedPostgres
 from tests.records import until
 
@@ -72,7 +72,7 @@ def opened_pair() -> Iterator[Pair]:
         primary = EmbeddedPostgres(Path(directory) / "primary", settings=SETTINGS)
         stack.callback(primary.stop)
         primary.start()
-        db.upgrade(primary.url())
+        schema.upgrade(primary.url())
         standby = EmbeddedPostgres(Path(directory) / "standby", settings=SETTINGS)
         _back_up(primary, standby)
         stack.callback(standby.stop)

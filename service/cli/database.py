@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from service import db as database
 from service.config import read_database_url
+from service.db import make_engine
 from service.usecases import keep_counts
 from service.usecases.keep_changes import renumber_changes
 
@@ -31,7 +31,9 @@ def db() -> None:
 @db.command()
 def upgrade() -> None:
     """Bring the database at DATABASE_URL to the newest schema, and make a restored copy ready to be followed."""
-    database.upgrade(read_database_url())
+    from service import schema  # noqa: PLC0415 (loads Alembic, which no other command needs)
+
+    schema.upgrade(read_database_url())
     with _patient_engine() as engine:
         while renumber_changes(engine):
             pass
@@ -55,13 +57,15 @@ def check() -> None:
 
     For an empty scratch database: one that holds rows in tables of ours is refused.
     """
+    from service import schema  # noqa: PLC0415
+
     url = read_database_url()
-    if filled := database.tables_with_rows(url):
+    if filled := schema.tables_with_rows(url):
         sys.exit(f"DATABASE_URL: this database has rows in {', '.join(filled)}; `db check` needs an empty one")
-    database.upgrade(url)
-    database.downgrade(url, "base")
-    database.upgrade(url)
-    differences = database.schema_differences(url)
+    schema.upgrade(url)
+    schema.downgrade(url, "base")
+    schema.upgrade(url)
+    differences = schema.differences(url)
     for difference in differences:
         click.echo(difference, err=True)
     if differences:
@@ -71,7 +75,7 @@ def check() -> None:
 
 @contextmanager
 def _patient_engine() -> Iterator[Engine]:
-    engine = database.make_engine(read_database_url(), pool=1, statement_timeout=LONGEST, lock_timeout=LONGEST)
+    engine = make_engine(read_database_url(), pool=1, statement_timeout=LONGEST, lock_timeout=LONGEST)
     try:
         yield engine
     finally:

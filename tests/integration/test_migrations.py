@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 
-from service import db
+from service import schema
 from service.db import transaction
 from service.store import changes
 from tests.counting import assert_true
@@ -23,14 +23,14 @@ def test_a_second_deployment_waits_for_the_first_however_long_that_takes(empty_d
     with ThreadPoolExecutor(1) as pool:
         with psycopg.connect(empty_database_url, autocommit=True) as first:
             first.execute(f"SELECT pg_advisory_lock({LOCK})")
-            second = pool.submit(db.upgrade, empty_database_url)
+            second = pool.submit(schema.upgrade, empty_database_url)
             while first.execute(WAITING).fetchone() != (1,):
                 assert not second.done()
                 time.sleep(0.05)
             time.sleep(4.5)  # longer than a migration may wait for a lock
             assert not second.done()
         second.result()
-    assert db.schema_differences(empty_database_url) == []
+    assert schema.differences(empty_database_url) == []
 
 
 def test_what_was_there_before_counts_and_can_be_followed(database_url: str) -> None:
@@ -40,8 +40,8 @@ def test_what_was_there_before_counts_and_can_be_followed(database_url: str) -> 
         versions = {one: row(engine, one)["version"] for one in ids}
         engine.dispose()
 
-        db.downgrade(database_url, "0002")
-        db.upgrade(database_url)
+        schema.downgrade(database_url, "0002")
+        schema.upgrade(database_url)
 
         assert_true(engine)
         assert rows(engine, "unmatched_counts") == [{"count": 1}]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from service import db
+from service import schema
 from service.batches import Batches
 from service.errors import DatabaseUnavailableError, SpoolUnavailableError
 from service.stack.postgres import EmbeddedPostgres
@@ -39,7 +39,7 @@ def server() -> Iterator[EmbeddedPostgres]:
         try:
             server.start()
             server.create_database("original")
-            db.upgrade(server.url("original"))
+            schema.upgrade(server.url("original"))
             yield server
         finally:
             server.stop()

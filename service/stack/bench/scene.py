@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psycopg
 
-from service import db
+from service import schema
 from service.stack.bench.dataset import load_history
 from service.stack.bench.plan import Plan
 from service.stack.bench.progress import Telling
@@ -110,7 +110,7 @@ def set_up(plan: Plan, directory: Path, telling: Telling) -> Iterator[Scene]:
 def _make_database(postgres: EmbeddedPostgres, name: str) -> str:
     postgres.create_database(name)
     url = postgres.url(name)
-    db.upgrade(url)
+    schema.upgrade(url)
     return url
 
 
