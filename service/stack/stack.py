@@ -2,24 +2,26 @@
 
 import os
 import secrets
-import subprocess
 import sys
 import sysconfig
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from service import schema
+from service.db import make_engine
 from service.stack.postgres import EmbeddedPostgres
-from service.stack.processes import PortTakenError, Process, ProcessError, free_port, port_is_free
+from service.stack.processes import PortTakenError, Process, free_port, port_is_free
+from service.usecases.api_keys import SCOPES, create_key
 
 PROJECT = Path(__file__).parents[2]
 DATABASE = "appointments"
-SCOPES = ("read", "write", "phi", "ops")
 # PostgreSQL's details of an error quote rows, which hold patients' data.
 POSTGRES = {"log_error_verbosity": "terse"}
-COMMAND_TIMEOUT = 60  # seconds; a migration on a slow machine
+KEY_TIMEOUT = timedelta(seconds=20)  # on a slow machine
 
 
 class Stack:
@@ -141,9 +143,9 @@ class Stack:
                 if not self.postgres.has_database(DATABASE):
                     self.postgres.create_database(DATABASE)
             (self.directory / "spool").mkdir(exist_ok=True)
-            self.run("db", "upgrade")
-            scopes = [part for scope in SCOPES for part in ("--scope", scope)]
-            self.api_key = self.run("keys", "create", "--name", self.key_name, *scopes).strip()
+            # Here, and not by the commands: each of those is a process, which takes a second to start.
+            schema.upgrade(self.database_url)
+            self.api_key = self._make_key()
             self._prepare_processes()
             # What is pushed last ends first: the sandbox, then the web, the workers, and the database.
             for process in (*self.workers, *self.webs, self.sandbox):
@@ -171,26 +173,12 @@ class Stack:
         for process in self.processes:
             process.check()
 
-    def run(self, *arguments: str) -> str:
-        """Run `cobalt-appointments` with these arguments beside the others and return what it printed.
-
-        Raises:
-            ProcessError: it failed; the message holds what it said.
-        """
-        done = subprocess.run(  # noqa: S603  our own command
-            [_command(), *arguments],
-            env=self.env,
-            cwd=PROJECT,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_TIMEOUT,
-            check=False,
-        )
-        if done.returncode:
-            said = f"{done.stdout}{done.stderr}".strip()
-            raise ProcessError(f"cobalt-appointments {' '.join(arguments)} failed:\n{said}")
-        return done.stdout
+    def _make_key(self) -> str:
+        engine = make_engine(self.database_url, pool=1, statement_timeout=KEY_TIMEOUT, lock_timeout=KEY_TIMEOUT)
+        try:
+            return create_key(engine, name=self.key_name, scopes=SCOPES, expires_in=None)
+        finally:
+            engine.dispose()
 
     def _prepare_processes(self) -> None:
         secrets_given = ["--client-id", self.client_id, "--client-secret", self.client_secret]
