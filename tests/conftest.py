@@ -17,10 +17,12 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from service import schema
 from service.stack.postgres import EmbeddedPostgres
-from service.stack.stack import Stack
+from tests.stacks import running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from service.stack.stack import Stack
 
 SERVER_URL = "TEST_SERVER_URL"
 # A power cut may take these databases.
@@ -116,11 +118,8 @@ def empty_database_url(server_url: str) -> Iterator[str]:
 def stack(server_url: str, template: str) -> Iterator[Stack]:
     """The whole service running: web, worker and sandbox, on a database of its own."""
     with (
-        tempfile.TemporaryDirectory(prefix="cobalt-stack-", ignore_cleanup_errors=True) as directory,
         _database(server_url, template) as url,
-        Stack(
-            Path(directory), database_url=url, sandbox_options=["--delay", "0.1"], env={"LONGEST_WAIT": "1"}
-        ) as stack,
+        running(database_url=url, sandbox_options=["--delay", "0.1"], env={"LONGEST_WAIT": "1"}) as stack,
     ):
         yield stack
 

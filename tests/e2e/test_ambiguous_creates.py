@@ -11,12 +11,13 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from service.stack.stack import Stack
 from tests.records import until
+from tests.stacks import running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from service.stack.stack import Stack
 
 EACH = 50
 QUICK = {
@@ -32,11 +33,11 @@ _mrns = itertools.count(10_000_001)
 
 
 @pytest.fixture
-def drill(tmp_path: Path, database_url: str) -> Iterator[Drill]:
+def drill(database_url: str) -> Iterator[Drill]:
     # With the job's number in the reply even a failure whose webhook was lost can be asked for.
     options = ["--reply-shape", "under-data", "--delay", "0.3", "--seed", "ambiguous"]
     options += ["--lose-webhook", "0.4", "--foreign-events", "0.1"]
-    with Stack(tmp_path, database_url=database_url, webs=1, workers=2, sandbox_options=options, env=QUICK) as stack:
+    with running(database_url=database_url, webs=1, workers=2, sandbox_options=options, env=QUICK) as stack:
         drill = Drill(stack)
         yield drill
         drill.close()

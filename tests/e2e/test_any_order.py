@@ -6,21 +6,21 @@ import hashlib
 import hmac
 import json
 import random
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import psycopg
 import pytest
 
-from service.stack.stack import Stack
 from tests.records import until
+from tests.stacks import running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from service.stack.stack import Stack
 
 SETS = 1000
 AT_ONCE = 8
@@ -46,10 +46,7 @@ FROM appointments a
 
 @pytest.fixture
 def stack(database_url: str) -> Iterator[Stack]:
-    with (
-        tempfile.TemporaryDirectory(prefix="cobalt-any-order-") as directory,
-        Stack(Path(directory), database_url=database_url, webs=2, workers=0, env={"WEB_CONCURRENCY": "1"}) as stack,
-    ):
+    with running(database_url=database_url, webs=2, workers=0, env={"WEB_CONCURRENCY": "1"}) as stack:
         yield stack
 
 

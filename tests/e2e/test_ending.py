@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import socket
-import tempfile
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
-from service.stack.stack import Stack
 from tests.records import open_engine, submit
+from tests.stacks import running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from service.stack.stack import Stack
+
 
 @pytest.fixture
-def stack() -> Iterator[Stack]:
-    with (
-        tempfile.TemporaryDirectory(prefix="cobalt-ending-", ignore_cleanup_errors=True) as directory,
-        Stack(Path(directory), workers=0, postgres_settings={"fsync": "off"}) as stack,
-    ):
+def stack(database_url: str) -> Iterator[Stack]:
+    with running(database_url=database_url, workers=0) as stack:
         yield stack
 
 

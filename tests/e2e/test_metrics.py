@@ -15,23 +15,25 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service.stack.demo import APPOINTMENT
 from service.stack.processes import free_port
-from service.stack.stack import Stack
 from tests.e2e.webhook_sender import Sender
 from tests.records import until
+from tests.stacks import running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from service.stack.stack import Stack
 
 REQUESTS = 40
 WEBHOOKS = 30
 
 
 @pytest.fixture
-def measured(database_url: str, tmp_path: Path) -> Iterator[tuple[Stack, str]]:
+def measured(database_url: str) -> Iterator[tuple[Stack, str]]:
     """A stack of two web processes and a worker that shows its metrics; and where."""
     port = free_port()
     env = {"METRICS_PORT": str(port), "WEB_CONCURRENCY": "2"}
-    with Stack(tmp_path, database_url=database_url, sandbox_options=["--delay", "0.1"], env=env) as stack:
+    with running(database_url=database_url, sandbox_options=["--delay", "0.1"], env=env) as stack:
         yield stack, f"http://127.0.0.1:{port}"
 
 
@@ -92,4 +94,3 @@ def test_all_processes_count_together_and_no_death_takes_anything_back(measured:
 
     stack.webs[0].terminate(timeout=40)
     assert not directory.exists()
-    stack.webs[0].start()

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
-from service.stack.stack import Stack
 from tests.e2e.webhook_sender import Sender, Stream
 from tests.records import created, failed, open_engine, submit, until
+from tests.stacks import running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from service.stack.postgres import EmbeddedPostgres
+    from service.stack.stack import Stack
 
 EVERY = 0.05  # seconds between two: 20 a second
 OUTAGE = 10.0  # seconds
@@ -30,10 +29,7 @@ EVENTS = 400  # more than come in so long
 @pytest.fixture(scope="module")
 def away() -> Iterator[Stack]:
     """A stack of its own, whose database may go away; without workers, which nobody needs here."""
-    with (
-        tempfile.TemporaryDirectory(prefix="cobalt-outage-", ignore_cleanup_errors=True) as directory,
-        Stack(Path(directory), workers=0, postgres_settings={"fsync": "off"}) as stack,
-    ):
+    with running(workers=0, postgres_settings={"fsync": "off"}) as stack:
         yield stack
 
 

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import statistics
-import tempfile
 import threading
 import time
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
-from service.stack.stack import Stack
 from tests.e2e.webhook_sender import Sender
 from tests.records import created, open_engine, submit, until
+from tests.stacks import running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sqlalchemy import Engine
+
+    from service.stack.stack import Stack
 
 CLIENTS = 300
 BODY = {
@@ -43,10 +43,7 @@ def stack() -> Iterator[Stack]:
 
 @contextmanager
 def _running(**options: Any) -> Iterator[Stack]:
-    with (
-        tempfile.TemporaryDirectory(prefix="cobalt-waiting-", ignore_cleanup_errors=True) as directory,
-        Stack(Path(directory), env={"WEB_CONCURRENCY": "1"}, postgres_settings={"fsync": "off"}, **options) as stack,
-    ):
+    with running(env={"WEB_CONCURRENCY": "1"}, postgres_settings={"fsync": "off"}, **options) as stack:
         yield stack
 
 

@@ -79,7 +79,8 @@ def set_up(plan: Plan, directory: Path, telling: Telling) -> Iterator[Scene]:
             key_name="bench",
         )
         unwind.enter_context(stack)
-        stack.workers[0].terminate()
+        unwind.callback(stack.kill)
+        stack.workers[0].kill()
         _copy_keys(database_urls)
         for size, url in zip(plan.sizes, database_urls, strict=True):
             with telling.bar(f"{size:,} appointments", size) as advance:
@@ -87,7 +88,7 @@ def set_up(plan: Plan, directory: Path, telling: Telling) -> Iterator[Scene]:
             telling.say(f"loaded {size:,} appointments and {2 * size:,} events")
         empty_port = free_port()
         empty = _empty(stack, empty_port)
-        unwind.callback(empty.terminate)
+        unwind.callback(empty.kill)
         empty.start()
         empty_url = f"http://127.0.0.1:{empty_port}"
         empty.wait_ready(f"{empty_url}/webhooks/cobalt")

@@ -54,7 +54,7 @@ def set_up(plan: Plan, directory: Path, progress: Progress) -> Iterator[Scene]:
         )
         progress.show("starting PostgreSQL, the sandbox, two web instances and two workers")
         unwind.enter_context(stack)
-        unwind.callback(_kill, stack)
+        unwind.callback(stack.kill)
         unwind.enter_context(Balancer(balancer_port, stack.web_ports))
         callers = Callers(
             stack.web_urls, stack.api_key, seed=plan.seed, appointments=plan.appointments, seconds=plan.seconds
@@ -63,12 +63,6 @@ def set_up(plan: Plan, directory: Path, progress: Progress) -> Iterator[Scene]:
         injector = Injector(stack, disk, delay=plan.delay, say=progress.say)
         unwind.callback(injector.stop)
         yield Scene(stack, spool_dirs, callers, injector)
-
-
-def _kill(stack: Stack) -> None:
-    """At the end the account is drawn up, and nobody is left for whom the processes should end in order."""
-    for process in (stack.sandbox, *stack.webs, *stack.workers):
-        process.kill()
 
 
 def _sandbox_options(plan: Plan) -> list[str]:
