@@ -14,7 +14,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.stack.demo import APPOINTMENT
-from service.stack.processes import free_port
+from service.stack.processes import NO_TLS, free_port
 from tests.e2e.webhook_sender import Sender
 from tests.records import until
 from tests.stacks import running
@@ -37,10 +37,16 @@ def measured(database_url: str) -> Iterator[tuple[Stack, str]]:
         yield stack, f"http://127.0.0.1:{port}"
 
 
+def get(url: str, key: str | None = None) -> httpx.Response:
+    """Ask on a connection of its own."""
+    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+    return httpx.get(url, headers=headers, trust_env=False, verify=NO_TLS, timeout=5)
+
+
 def values(url: str) -> dict[str, float]:
     """Name -> value, summed over all labels."""
     found: dict[str, float] = {}
-    for family in text_string_to_metric_families(httpx.get(f"{url}/metrics", trust_env=False, timeout=5).text):
+    for family in text_string_to_metric_families(get(f"{url}/metrics").text):
         for sample in family.samples:
             found[sample.name] = found.get(sample.name, 0) + sample.value
     return found
@@ -55,8 +61,8 @@ def test_all_processes_count_together_and_no_death_takes_anything_back(measured:
     stack, worker_url = measured
     headers = {"Authorization": f"Bearer {stack.api_key}"}
     asked = httpx.post(f"{stack.url}/v1/appointments", json=APPOINTMENT, headers=headers, trust_env=False).json()
-    for _ in range(REQUESTS):  # each on a connection of its own, so that both processes get some
-        assert httpx.get(f"{stack.url}/v1/quarantine", headers=headers, trust_env=False).status_code == 200
+    for _ in range(REQUESTS):  # so many that both processes get some
+        assert get(f"{stack.url}/v1/quarantine", stack.api_key).status_code == 200
     for number in range(WEBHOOKS):
         with Sender(stack.url, stack.webhook_secret) as sender:
             assert sender.send(b"unreadable %d" % number).status == 202
@@ -87,7 +93,7 @@ def test_all_processes_count_together_and_no_death_takes_anything_back(measured:
     until(lambda: values(stack.url)["appointments_database_connections_limit"] == limit)
 
     settled = f"{stack.url}/v1/appointments/{asked['id']}"
-    until(lambda: httpx.get(settled, headers=headers, trust_env=False).json()["status"] != "processing")
+    until(lambda: get(settled, stack.api_key).json()["status"] != "processing")
     shown = values(worker_url)
     assert shown["appointments_submissions_total"] >= 1
     assert shown["appointments_cobalt_seconds_count"] >= 1

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Self
 
 import httpx
 
+from service.stack.processes import NO_TLS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -40,7 +42,7 @@ class Sender:
         self._url = f"{url}/webhooks/cobalt"
         self._secret = secret.encode()
         never_again = httpx.Limits(max_keepalive_connections=0)
-        self._client = httpx.Client(timeout=PATIENCE, trust_env=False, limits=never_again)
+        self._client = httpx.Client(timeout=PATIENCE, trust_env=False, verify=NO_TLS, limits=never_again)
 
     def __enter__(self) -> Self:
         return self
