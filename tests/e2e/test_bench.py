@@ -45,11 +45,3 @@ def test_without_wrk_it_says_in_one_line_how_to_get_it(tmp_path: Path) -> None:
     assert (
         done.stdout.splitlines()[0] == "wrk is missing, which makes the load: apt-get install wrk, or brew install wrk"
     )
-
-
-@pytest.mark.parametrize("parts", ["intake,nonsense", "growth,limits"])
-def test_parts_that_make_no_sense_are_refused(parts: str) -> None:
-    done = bench("--parts", parts)
-
-    assert done.returncode == 2
-    assert "Invalid value" in done.stderr

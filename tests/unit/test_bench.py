@@ -1,7 +1,9 @@
 """Medians and ratios of the benchmark."""
 
 import pytest
+from click.testing import CliRunner
 
+from service.cli import cli
 from service.signing import verify
 from service.stack.bench.figures import Board, Figure, figure_of
 from service.stack.bench.generator import Load
@@ -61,3 +63,11 @@ def test_every_event_has_its_own_id_and_a_good_signature(count: int) -> None:
         signature = dict(line.split(": ") for line in head.splitlines()[1:])["cobalt-verification"]
         assert verify(body, signature, ["whsec"])
         assert f"Content-Length: {len(body)}" in head
+
+
+@pytest.mark.parametrize("parts", ["intake,nonsense", "growth,limits"])
+def test_parts_that_make_no_sense_are_refused(parts: str) -> None:
+    done = CliRunner().invoke(cli, ["bench", "--parts", parts])
+
+    assert done.exit_code == 2
+    assert "Invalid value" in done.stderr
