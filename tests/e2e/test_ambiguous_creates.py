@@ -168,5 +168,6 @@ def assert_sent_once(drill: Drill, *, killed: int) -> None:
         " HAVING count(*) FILTER (WHERE outcome IS DISTINCT FROM 'never_left') > 1"
     )
     assert again == []
-    sources = drill.apply("SELECT DISTINCT source FROM events WHERE disposition = 'applied' ORDER BY 1")
-    assert sources == [("poll",), ("webhook",)]
+    sources = drill.apply("SELECT DISTINCT source FROM events WHERE disposition = 'applied'")
+    # On a busy machine some webhooks are not applied in time for their answer, and go by way of the spool.
+    assert {("poll",), ("webhook",)} <= set(sources) <= {("poll",), ("webhook",), ("spool",)}
