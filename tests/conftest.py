@@ -28,8 +28,13 @@ SERVER_URL = "TEST_SERVER_URL"
 # A power cut may take these databases.
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "300"}
 
-# Each brings up a stack of its own.
+# Each test brings up a stack of its own.
 DRILLS = ("tests/e2e/test_prove.py", "tests/e2e/test_broken_variants.py", "tests/e2e/test_bench.py")
+# These use the one `stack` of their worker; the other modules bring up their own.
+SHARING = tuple(
+    f"tests/e2e/test_{name}.py"
+    for name in ("canaries", "docs_page", "files", "hostile_bodies", "schemathesis", "worker")
+)
 
 _server = pytest.StashKey[ExitStack]()
 
@@ -70,16 +75,22 @@ class ByCost(LoadScopeScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
         if nodeid.startswith(DRILLS):
             return nodeid
-        if nodeid.startswith("tests/e2e/"):
+        if nodeid.startswith(SHARING):
             return "the stack"
-        if nodeid.startswith("tests/integration/"):
+        if nodeid.startswith(("tests/e2e/", "tests/integration/")):
             return nodeid.partition("::")[0]
         return nodeid
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByCost:
-    """Let xdist use it."""
+    """Let xdist use it, in the order of the files: the slow ones of `e2e` first, and in the end what fills any gap."""
+    config.option.loadscopereorder = False
     return ByCost(config, log)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: who tests processes mostly waits for them."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(scope="session")
