@@ -33,7 +33,7 @@ DRILLS = ("tests/e2e/test_prove.py", "tests/e2e/test_broken_variants.py", "tests
 # These use the one `stack` of their worker; the other modules bring up their own.
 SHARING = tuple(
     f"tests/e2e/test_{name}.py"
-    for name in ("canaries", "docs_page", "files", "hostile_bodies", "schemathesis", "worker")
+    for name in ("canaries", "docs_page", "files", "hostile_bodies", "schemathesis", "webhook_framing", "worker")
 )
 
 _server = pytest.StashKey[ExitStack]()

@@ -5,30 +5,20 @@ from __future__ import annotations
 import json
 import re
 import socket
-import tempfile
 import time
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from service.signing import sign
-from service.stack.stack import Stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from service.stack.stack import Stack
+
 ANSWERS = re.compile(rb"HTTP/1\.1 (\d+) .*?\r\n\r\n", re.DOTALL)
-
-
-@pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    with (
-        tempfile.TemporaryDirectory(prefix="cobalt-framing-", ignore_cleanup_errors=True) as directory,
-        Stack(Path(directory), workers=0, postgres_settings={"fsync": "off"}) as stack,
-    ):
-        yield stack
 
 
 class Sender:
