@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 _STARS = "***"  # always three, so that the length does not show
@@ -135,7 +136,7 @@ _LABEL_WORDS = re.compile(r"mrn|record|patient|chart|m\.", re.IGNORECASE)
 # What people and systems put between the characters of a number; a colon stands in times.
 _BETWEEN = " \t\r\n\u00a0\u2007\u2009\u202f-\u2010\u2011\u2012\u2013\u2014\u2015\u2212._,/\\'\u2019"
 _BETWEEN_DROPPED = str.maketrans("", "", _BETWEEN)
-_GAP = f"[{re.escape(_BETWEEN)}]{{0,3}}"
+_WIDEST_GAP = 3  # so many of them may stand between two characters
 
 
 def _labelled(text: str) -> list[tuple[int, int]]:
@@ -168,7 +169,7 @@ def _spans(folded: str, known: Known) -> list[tuple[int, int]]:
         closed = folded.translate(_BETWEEN_DROPPED)
         for mrn in known.loose:
             if mrn in closed:
-                spans += _loose_spans_of(mrn, folded)
+                spans += _loose_spans_of(mrn, folded, closed)
     for note in known.notes:
         start = folded.find(note)
         while start >= 0:
@@ -195,12 +196,21 @@ def _same(word: str, mrn: str) -> bool:
     return word == mrn or (digits != "" and word.lstrip("0") == digits)
 
 
-def _loose_spans_of(mrn: str, folded: str) -> Iterator[tuple[int, int]]:
+def _loose_spans_of(mrn: str, folded: str, closed: str) -> Iterator[tuple[int, int]]:
+    """Return where an MRN stands with gaps; `closed` is the text without them.
+
+    A pattern for each MRN would take a millisecond to compile.
+    """
+    places = [place for place, character in enumerate(folded) if character not in _BETWEEN]
     done = 0
-    for match in _loosely(mrn).finditer(folded):
-        if match.end() > done:  # else it is in the word before
-            start, done = _whole_words(*match.span(), folded)
+    found = closed.find(mrn)
+    while found >= 0:
+        of_mrn = places[found : found + len(mrn)]
+        together = all(after - before <= _WIDEST_GAP + 1 for before, after in pairwise(of_mrn))
+        if together and of_mrn[-1] >= done:  # else it is in the word before
+            start, done = _whole_words(of_mrn[0], of_mrn[-1] + 1, folded)
             yield start, done
+        found = closed.find(mrn, found + (len(mrn) if together else 1))
 
 
 def _whole_words(start: int, end: int, folded: str) -> tuple[int, int]:
@@ -209,11 +219,6 @@ def _whole_words(start: int, end: int, folded: str) -> tuple[int, int]:
     while end < len(folded) and folded[end].isalnum():
         end += 1
     return start, end
-
-
-@lru_cache(maxsize=1024)
-def _loosely(mrn: str) -> re.Pattern[str]:
-    return re.compile(_GAP.join(mrn))
 
 
 def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
