@@ -82,7 +82,9 @@ def quarantined(row: Quarantined, *, content: bool = False) -> dict[str, Any]:
 
 def _request(request: dict[str, Any], known: Known, *, unmasked: bool) -> dict[str, Any]:
     shown = dict.fromkeys(ALWAYS_SHOWN) | request
-    return shown if unmasked else masked_request(shown, known) | {"mrn": mask_mrn(request["mrn"])}
+    if unmasked:
+        return shown
+    return masked_request(shown | {"mrn": None}, known) | {"mrn": mask_mrn(request["mrn"])}
 
 
 def masked_request(fields: dict[str, Any], known: Known) -> dict[str, Any]:
