@@ -71,9 +71,7 @@ def create_app(settings: Settings) -> Flask:
         statement_timeout=settings.statement_timeout,
         lock_timeout=settings.statement_timeout / 2,
     )
-    door_engine = make_engine(
-        settings.database_url, pool=DOOR_CONNECTIONS, pre_ping=False, **door_timeouts(settings)
-    )  # not tried before use: the spool is the way round
+    door_engine = make_engine(settings.database_url, pool=DOOR_CONNECTIONS, **door_timeouts(settings))
     spool = Spool(settings.spool_dir, max_bytes=settings.spool_max_bytes)
     circuit = Circuit()
     app.extensions["settings"] = settings
@@ -95,13 +93,7 @@ def create_app(settings: Settings) -> Flask:
         settings,
     )
 
-    standing_engine = make_engine(
-        settings.database_url,
-        pool=1,
-        statement_timeout=PATIENCE,
-        lock_timeout=PATIENCE,
-        pre_ping=False,  # the next scrape tries again
-    )
+    standing_engine = make_engine(settings.database_url, pool=1, statement_timeout=PATIENCE, lock_timeout=PATIENCE)
     app.extensions["standing"] = StandingCollector(standing_engine, spool, replica)
     app.extensions["pools"] = {"api": engine, "door": door_engine} | ({"replica": replica.engine} if replica else {})
 
@@ -137,7 +129,6 @@ def _replica(settings: Settings) -> Replica | None:
         pool=settings.database_pool,
         statement_timeout=settings.statement_timeout,
         lock_timeout=settings.statement_timeout / 2,
-        pre_ping=False,  # the primary is the way round
     )
     return Replica(engine, most_behind=settings.read_after_write / 2)
 

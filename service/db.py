@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -9,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
-from sqlalchemy import create_engine
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy import create_engine, event
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
@@ -71,18 +72,14 @@ def longest_exchange(statement_timeout: timedelta) -> timedelta:
     return statement_timeout * 1.1 + timedelta(seconds=0.1)
 
 
-def make_engine(
-    url: str, *, pool: int, statement_timeout: timedelta, lock_timeout: timedelta, pre_ping: bool = True
-) -> Engine:
-    """Make a pool of connections in which no wait is without an end.
+def make_engine(url: str, *, pool: int, statement_timeout: timedelta, lock_timeout: timedelta) -> Engine:
+    """Make a pool of connections in which no wait is without an end; one that a restart killed is replaced.
 
     Args:
         url: A libpq URL; it goes to libpq untouched, so sockets and several hosts work.
         pool: Connections at most.
         statement_timeout: The longest one statement may take.
         lock_timeout: The longest one statement may wait for a lock.
-        pre_ping: Try each connection before use, so that one which a restart killed is replaced and not served.
-            It costs a round trip each time; who has another way round an outage can do without.
     """
     arguments = connect_arguments(url, statement_timeout=statement_timeout, lock_timeout=lock_timeout)
 
@@ -91,16 +88,31 @@ def make_engine(
         connection.longest = longest_exchange(statement_timeout).total_seconds()
         return connection
 
-    return create_engine(
+    engine = create_engine(
         "postgresql+psycopg://",
         creator=connect,
         pool_size=pool,
         max_overflow=0,
         pool_timeout=CONNECT_TIMEOUT,
         pool_recycle=1800,
-        pool_pre_ping=pre_ping,
         hide_parameters=True,  # parameters are patients' data, and exceptions reach logs
     )
+    event.listen(engine, "checkout", _refuse_dead)
+    return engine
+
+
+def _refuse_dead(connection: psycopg.Connection[Any], *_: object) -> None:
+    """Have the pool replace a connection that PostgreSQL has closed.
+
+    It is told by the socket: to an idle connection nothing is said but that. To ask PostgreSQL (``pool_pre_ping``)
+    would cost a round trip for each use.
+    """
+    if not connection.closed:
+        socket = select.poll()
+        socket.register(connection.pgconn.socket, select.POLLIN)
+        if not socket.poll(0):
+            return
+    raise DisconnectionError
 
 
 # SQLAlchemy's, and the driver's own where it is used directly.
