@@ -133,7 +133,7 @@ def is_away(error: BaseException) -> bool:
 
 
 def driver(session: Session) -> psycopg.Connection[Any]:
-    """Get the driver's connection of a session's transaction, for the statements of the door."""
+    """Get the driver's connection of a session's transaction."""
     connection: psycopg.Connection[Any] = session.connection().connection.driver_connection  # type: ignore[assignment]
     return connection
 
@@ -167,11 +167,12 @@ def autocommit(engine: Engine) -> Iterator[psycopg.Connection[Any]]:
         try:
             connection.autocommit = True
             yield connection
-            connection.autocommit = False
-        except BaseException:
-            lent.invalidate()  # nobody may get it in the wrong mode, or broken
-            raise
-        lent.close()
+        finally:
+            if connection.pgconn.transaction_status == TransactionStatus.IDLE:
+                connection.autocommit = False
+                lent.close()
+            else:
+                lent.invalidate()  # nobody may get it in the wrong mode, or broken
 
 
 @contextmanager

@@ -84,7 +84,8 @@ def _name_the_error(_logger: WrappedLogger, _method: str, event: EventDict) -> E
     if isinstance(error, BaseException):
         event["error"] = " <- ".join(type(one).__qualname__ for one in _causes(error))
         event["where"] = " < ".join(_places(error))
-        constraint = getattr(getattr(error.__cause__, "diag", None), "constraint_name", None)
+        said = error if hasattr(error, "diag") else error.__cause__  # the driver's own, or SQLAlchemy's about it
+        constraint = getattr(getattr(said, "diag", None), "constraint_name", None)
         if constraint:
             event["constraint"] = constraint
     return event

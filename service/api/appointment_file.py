@@ -18,7 +18,7 @@ from werkzeug.exceptions import HTTPVersionNotSupported
 from service import log
 from service.api import context, representation
 from service.api.appointment_csv import CONTENT_TYPE, csv_pieces
-from service.db import transaction
+from service.db import autocommit
 from service.errors import BusyError
 from service.store import appointment_views
 
@@ -105,12 +105,12 @@ def _rows(
 ) -> Iterator[AppointmentRow]:
     """Read row after row, when the request is no longer there to be asked anything; who sees them is recorded first."""
     while True:
-        with transaction(engine) as session:
+        with autocommit(engine) as connection:
             page = appointment_views.list_appointments(
-                session, listing, after=after, limit=ROWS_AT_ONCE, overdue_before=overdue_before
+                connection, listing, after=after, limit=ROWS_AT_ONCE, overdue_before=overdue_before
             )
             if access is not None:
-                access.record(session, [row.id for row in page.rows])
+                access.record(connection, [row.id for row in page.rows])
         yield from page.rows
         if page.last is None:
             return

@@ -12,7 +12,7 @@ from service.api.answers import best_type, json_answer
 from service.api.appointment_csv import CONTENT_TYPE, csv_pieces
 from service.api.appointment_file import csv_file
 from service.api.auth import sees_phi
-from service.api.context import cursors, overdue_before, reading
+from service.api.context import cursors, overdue_before, reading_once
 from service.api.list_query import PER_PAGE, SHOWN, ListQuery
 from service.api.reads import access, record_read
 from service.store import appointment_views
@@ -43,11 +43,11 @@ def answer_list(query: Mapping[str, Any]) -> Response:
     if kind == CSV and "limit" not in query:
         seen_by = access(listing.filters) if unmasked else None
         return csv_file(listing, after=after, names=names, access=seen_by, overdue_before=before)
-    with reading() as session:
+    with reading_once() as connection:
         page = appointment_views.list_appointments(
-            session, listing, after=after, limit=query.get("limit", PER_PAGE), overdue_before=before
+            connection, listing, after=after, limit=query.get("limit", PER_PAGE), overdue_before=before
         )
-        record_read(session, [row.id for row in page.rows], filters=listing.filters)
+        record_read(connection, [row.id for row in page.rows], filters=listing.filters)
     next_cursor = cursors().encode(page.last, tied_to) if page.last else None
     headers = _headers(next_cursor)
     shown = [representation.appointment(row, unmasked=unmasked, overdue_before=before) for row in page.rows]

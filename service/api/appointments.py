@@ -13,7 +13,7 @@ from service.api.answers import answer_unless_known, json_answer
 from service.api.appointment_list import answer_list
 from service.api.arguments import Blueprint
 from service.api.auth import caller, requires, sees_phi
-from service.api.context import engine, overdue_before, reading, settings
+from service.api.context import engine, overdue_before, reading, reading_once, settings
 from service.api.idempotency import answer_once
 from service.api.list_query import ListQuery
 from service.api.openapi.parts import headers
@@ -29,7 +29,7 @@ from service.api.schemas import (
 from service.api.timeline import timeline
 from service.api.tracing import request_id
 from service.api.waiting import as_known, found_anew, until_settled, wait_for, would_wait
-from service.db import transaction
+from service.db import autocommit, driver
 from service.store import appointment_views
 from service.store.history import get_history
 from service.usecases.correct import CorrectionRequest, correct
@@ -112,9 +112,9 @@ class OneAppointment(MethodView):
         `status` is what became of it; `failure` says why, and what a person can do about it. With `If-None-Match`
         only if it has changed.
         """
-        with reading() as session:
-            row = appointment_views.get_appointment(session, appointment_id)
-            record_read(session, [row.id])
+        with reading_once() as connection:
+            row = appointment_views.get_appointment(connection, appointment_id)
+            record_read(connection, [row.id])
         shown = answer_unless_known(_shown(row))
         if request.if_none_match and shown.status_code == HTTPStatus.OK:
             return shown  # it has changed already
@@ -164,7 +164,7 @@ class Timeline(MethodView):
         """
         with reading() as session:
             history = get_history(session, appointment_id)
-            record_read(session, [appointment_id])
+            record_read(driver(session), [appointment_id])
         return timeline(history, unmasked=sees_phi())
 
 
@@ -184,9 +184,9 @@ def _written(work: Callable[[Session], Answer]) -> Response:
             asked_for = answer.get_json()["id"]
             wait_for(answer, until_settled(asked_for), as_known(0), asked_for)
         return answer
-    with transaction(engine()) as session:
-        row = appointment_views.get_appointment(session, written)
-        record_read(session, [row.id])
+    with autocommit(engine()) as connection:
+        row = appointment_views.get_appointment(connection, written)
+        record_read(connection, [row.id])
     return json_answer(_shown(row), HTTPStatus.ACCEPTED)
 
 

@@ -18,6 +18,7 @@ from service.api.openapi.parts import headers
 from service.api.reads import record_read
 from service.api.schemas import CURSOR, MOST_PER_PAGE, AppointmentOut
 from service.api.waiting import CHANGES, as_known, found_anew, wait_for
+from service.db import driver
 from service.errors import InvalidCursorError
 from service.store import changes
 from service.store.changes import Position
@@ -87,7 +88,7 @@ class ChangesView(MethodView):
                 found = changes.Changes([], changes.find_end(session), more=False)
             else:
                 found = changes.list_changes(session, after=after, limit=query["limit"])
-            record_read(session, [row.id for row in found.rows])
+            record_read(driver(session), [row.id for row in found.rows])
         shown = [
             representation.appointment(row, unmasked=sees_phi(), overdue_before=overdue_before()) for row in found.rows
         ]

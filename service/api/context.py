@@ -5,18 +5,19 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import current_app, g, request
 
 from service import metrics
 from service.api.cursors import Cursors
-from service.db import transaction
+from service.db import autocommit, driver, transaction
 from service.errors import DatabaseUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    import psycopg
     from flask import Flask, Response
     from sqlalchemy import Engine
     from sqlalchemy.orm import Session
@@ -72,12 +73,25 @@ def reading() -> Iterator[Session]:
         DatabaseUnavailableError: Neither the replica nor the primary answers.
     """
     with ExitStack() as stack:
-        found = _open_replica(stack)
-        g.read_from_replica = found is not None
-        metrics.reads.labels("replica" if found else "primary").inc()
-        as_of = found.as_of if found else datetime.now(UTC)
-        g.as_of = min(as_of, g.get("as_of", as_of))
-        yield found.session if found else stack.enter_context(transaction(engine()))
+        session = _read_replica(stack)
+        yield session or stack.enter_context(transaction(engine()))
+
+
+@contextmanager
+def reading_once() -> Iterator[psycopg.Connection[Any]]:
+    """Open a driver's connection for a read of one statement: as ``reading``, but the primary begins no transaction.
+
+    Raises:
+        DatabaseUnavailableError: As ``reading``.
+    """
+    with ExitStack() as stack:
+        session = _read_replica(stack)
+        yield driver(session) if session else stack.enter_context(autocommit(engine()))
+
+
+def reads_replica() -> bool:
+    """Tell whether the request under way reads from the replica."""
+    return bool(g.get("read_from_replica"))
 
 
 def as_of() -> datetime:
@@ -91,11 +105,21 @@ def once_more_on_primary(view: Callable[[], T]) -> T:
     try:
         return view()
     except DatabaseUnavailableError:
-        if not g.get("read_from_replica"):
+        if not reads_replica():
             raise
         g.stays_on_primary = True
         del g.as_of
         return view()
+
+
+def _read_replica(stack: ExitStack) -> Session | None:
+    """Open a session on the replica, unless the primary is to be read; note which of them is."""
+    found = _open_replica(stack)
+    g.read_from_replica = found is not None
+    metrics.reads.labels("replica" if found else "primary").inc()
+    as_of = found.as_of if found else datetime.now(UTC)
+    g.as_of = min(as_of, g.get("as_of", as_of))
+    return found.session if found else None
 
 
 def _open_replica(stack: ExitStack) -> Reading | None:

@@ -17,6 +17,7 @@ from service.api.paging import find_place, page
 from service.api.reads import record_read
 from service.api.representation import hidden, time_text
 from service.api.timeline import event_data, event_type
+from service.db import driver
 from service.masking import Known, know, know_named, mask_mrn
 from service.store import event_views
 
@@ -45,7 +46,7 @@ class EventList(MethodView):
         with reading() as session:
             found = event_views.list_events(session, filters=filters, after=after, limit=query["limit"])
             ids = (one for event, row in found.rows for one in (event.id, row and row.id) if one)
-            record_read(session, ids, filters=filters)
+            record_read(driver(session), ids, filters=filters)
         now = datetime.now(UTC)
         shown = [_shown(event, row, now, unmasked=sees_phi()) for event, row in found.rows]
         return page("events.EventList", shown, found.last, query=query, listing=listing)

@@ -11,6 +11,7 @@ from service.api.answers import json_answer
 from service.api.auth import caller
 from service.api.context import engine, find_replica, settings
 from service.api.reads import record_read
+from service.db import driver
 from service.errors import InvalidHeaderError
 from service.store.api_keys import note_write
 from service.usecases.idempotency import Once, do_once
@@ -39,7 +40,7 @@ def answer_once(work: Callable[[Session], Answer]) -> Response:
 
 def _finish(session: Session, answer: Answer) -> None:
     if answer.body.get("object") == "appointment":
-        record_read(session, [answer.body["id"]])
+        record_read(driver(session), [answer.body["id"]])
     if find_replica() and not answer.replayed:
         session.flush()
         note_write(session, caller().key_id)

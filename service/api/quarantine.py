@@ -16,7 +16,7 @@ from service.api.openapi.parts import headers
 from service.api.paging import find_place, page
 from service.api.reads import record_read
 from service.api.schemas import QuarantinedOut, QuarantineListOut, QuarantineQuery, ReplayOut
-from service.db import transaction
+from service.db import driver, transaction
 from service.errors import NotFoundError
 from service.store import quarantine
 from service.usecases.idempotency import Answer
@@ -70,7 +70,7 @@ class OneQuarantined(MethodView):
             row = quarantine.find_quarantined(session, quarantined_id)
             if row is None:
                 raise NotFoundError("there is nothing in quarantine under this id")
-            record_read(session, [row.id])
+            record_read(driver(session), [row.id])
         return representation.quarantined(row, content=sees_phi())
 
 

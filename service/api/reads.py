@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask import request
 
 from service.api.auth import caller, sees_phi
-from service.api.context import engine
+from service.api.context import engine, reads_replica
 from service.api.tracing import request_id
-from service.db import transaction
+from service.db import autocommit
 from service.store.audit import Access
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sqlalchemy.orm import Session
+    import psycopg
 
 
-def record_read(session: Session, ids: Iterable[str], *, filters: Iterable[str] = ()) -> None:
+def record_read(connection: psycopg.Connection[Any], ids: Iterable[str], *, filters: Iterable[str] = ()) -> None:
     """Record that these records are about to be shown to the caller; nothing for one without the scope ``phi``.
 
-    Call it in the transaction that reads them, and answer after that is committed. Where the answer is a
-    stream, take ``access`` while the request is there, and have it record each page before the page is sent.
+    Call it on the connection that reads them, and answer after its transaction is committed, if it has one. Where the
+    answer is a stream, take ``access`` while the request is there, and have it record each page before the page is
+    sent.
 
     Args:
-        session: The one that reads. Where it is on another database than the primary, the record is committed on
-            the primary at once.
+        connection: The one that reads. Where that is the replica's, the record is committed on the primary at once.
         ids: Of the appointments, events and quarantined records.
         filters: The names of the filters of a list, without their values.
 
@@ -35,10 +35,10 @@ def record_read(session: Session, ids: Iterable[str], *, filters: Iterable[str] 
     """
     if not sees_phi():
         return
-    if session.get_bind() is engine():
-        access(filters).record(session, ids)
+    if not reads_replica():
+        access(filters).record(connection, ids)
         return
-    with transaction(engine()) as primary:
+    with autocommit(engine()) as primary:
         access(filters).record(primary, ids)
 
 

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from service.cli.context import open_engine, os_user
 from service.cli.context import show as show_table
-from service.db import transaction
+from service.db import driver, transaction
 from service.store import quarantine as store
 from service.store.audit import Access
 from service.usecases.replay import replay as replay_one
@@ -48,7 +48,7 @@ def show(quarantined_id: str, *, content: bool) -> None:
         if one is None:
             sys.exit(f"there is nothing in quarantine under {quarantined_id}")
         if content:
-            Access(os_user(), "quarantine show --content").record(session, [one.id])
+            Access(os_user(), "quarantine show --content").record(driver(session), [one.id])
     click.echo(f"received {one.received_at.isoformat()} from {one.source}, {len(one.raw)} bytes")
     click.echo(f"reason: {one.reason}")
     if content:

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
 
 from psycopg.rows import args_row
 
-from service.db import driver
 from service.errors import NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from sqlalchemy.orm import Session
+    import psycopg
 
 
 class AppointmentRow(NamedTuple):
@@ -108,13 +107,13 @@ class Listing:
     sort: str
 
 
-def get_appointment(session: Session, appointment_id: str) -> AppointmentRow:
+def get_appointment(connection: psycopg.Connection[Any], appointment_id: str) -> AppointmentRow:
     """Get one appointment by our id.
 
     Raises:
         NotFoundError: There is none.
     """
-    cursor = driver(session).cursor(row_factory=args_row(AppointmentRow))
+    cursor = connection.cursor(row_factory=args_row(AppointmentRow))
     found = cursor.execute(_GET, [appointment_id]).fetchone()
     if found is None:
         raise NotFoundError("there is no appointment with this id")
@@ -122,18 +121,24 @@ def get_appointment(session: Session, appointment_id: str) -> AppointmentRow:
 
 
 def list_appointments(
-    session: Session, listing: Listing, *, after: tuple[datetime, str] | None, limit: int, overdue_before: datetime
+    connection: psycopg.Connection[Any],
+    listing: Listing,
+    *,
+    after: tuple[datetime, str] | None,
+    limit: int,
+    overdue_before: datetime,
 ) -> Page:
     """List appointments.
 
     Args:
+        connection: To read from.
         listing: Which, and in what order.
         after: Where the page before ended.
         limit: Rows at most.
         overdue_before: What was asked for earlier than this and still processes is overdue.
     """
     query, values = page_query(listing, after=after, limit=limit, overdue_before=overdue_before)
-    cursor = driver(session).cursor(row_factory=args_row(AppointmentRow))
+    cursor = connection.cursor(row_factory=args_row(AppointmentRow))
     rows = cursor.execute(query, values, prepare=False).fetchall()
     page = rows[:limit]
     column, _ = SORTS[listing.sort]

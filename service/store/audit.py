@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, or_, select
-from sqlalchemy.exc import DBAPIError
+import psycopg
+from sqlalchemy import or_, select
 
 from service import log
 from service.db import is_away
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 logger = log.get_logger(__name__)
+
+_RECORD = """
+INSERT INTO phi_reads (key_id, reader, request_id, operation, filters, record_ids) VALUES (%s, %s, %s, %s, %s, %s)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +44,14 @@ class Access:
     request_id: str | None = None
     filters: tuple[str, ...] = ()
 
-    def record(self, session: Session, ids: Iterable[str]) -> None:
-        """Record, in the transaction that reads them, which records are shown; nothing where there are none.
+    def record(self, connection: psycopg.Connection[Any], ids: Iterable[str]) -> None:
+        """Record which records are shown; nothing where there are none.
 
-        The data may leave once the transaction is committed, and not before. A stream records each page before
-        it sends it.
+        The data may leave once this is committed, and not before: at once on a connection that is in no transaction.
+        A stream records each page before it sends it.
 
         Args:
-            session: Of a database that takes writes.
+            connection: To a database that takes writes.
             ids: Of the appointments, events and quarantined records.
 
         Raises:
@@ -57,17 +61,10 @@ class Access:
         if not shown:
             return
         try:
-            session.execute(
-                insert(PhiRead).values(
-                    key_id=self.key_id,
-                    reader=self.reader,
-                    request_id=self.request_id,
-                    operation=self.operation,
-                    filters=list(self.filters),
-                    record_ids=shown,
-                )
+            connection.execute(
+                _RECORD, (self.key_id, self.reader, self.request_id, self.operation, list(self.filters), shown)
             )
-        except DBAPIError as error:
+        except psycopg.Error as error:
             if is_away(error):
                 raise  # the transaction says so
             logger.exception("a read of patients' data could not be recorded: it is not answered")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from service.db import transaction
+from service.db import driver, transaction
 from service.store.appointment_views import FILTERS, SORTS, AppointmentRow, Listing, list_appointments
 from tests.records import open_engine
 
@@ -103,7 +103,7 @@ def pages(engine: Engine, listing: Listing, size: int) -> Iterator[list[Appointm
     after = None
     while True:
         with transaction(engine) as session:
-            page = list_appointments(session, listing, after=after, limit=size, overdue_before=OVERDUE_BEFORE)
+            page = list_appointments(driver(session), listing, after=after, limit=size, overdue_before=OVERDUE_BEFORE)
         yield list(page.rows)
         after = page.last
         if after is None:

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
 from service.cli import cli
-from service.db import transaction
+from service.db import driver, transaction
 from service.signing import sign
 from service.store import api_keys
 from service.store.audit import Access
@@ -272,7 +272,7 @@ def test_a_stream_records_each_page_though_its_request_is_over(engine: Engine) -
     access = Access("dashboard", "GET /v1/appointments", "key_1", "req_1", ("status",))
     for page in (["appt_1", "appt_2"], [], ["appt_3"]):
         with transaction(engine) as session:
-            access.record(session, page)
+            access.record(driver(session), page)
     assert [(one["record_ids"], one["filters"]) for one in reads(engine)] == [
         (["appt_1", "appt_2"], ["status"]),
         (["appt_3"], ["status"]),

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
-from sqlalchemy import text
 
 from service.app import create_app
 from service.store import appointment_views
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flask import Flask
-    from sqlalchemy.orm import Session
 
     from tests.integration.web.conftest import Answer
 
@@ -213,12 +211,12 @@ def test_a_read_that_a_replica_breaks_off_is_done_again_on_the_primary(
     read = appointment_views.get_appointment
     asked = []
 
-    def broken_off(session: Session, appointment_id: str) -> Any:  # noqa: ANN401
-        on_replica = session.scalar(text("SELECT pg_is_in_recovery()"))
+    def broken_off(connection: psycopg.Connection[Any], appointment_id: str) -> Any:  # noqa: ANN401
+        (on_replica,) = connection.execute("SELECT pg_is_in_recovery()").fetchone() or (None,)
         asked.append(on_replica)
         if on_replica:
-            session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
-        return read(session, appointment_id)
+            connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        return read(connection, appointment_id)
 
     monkeypatch.setattr(appointment_views, "get_appointment", broken_off)
     assert reader.sees(made)
