@@ -15,6 +15,7 @@ _LONG = 6  # one of so many is recognised though it is written with spaces or da
 _SHORT_NOTE = 8  # a note of fewer characters is hidden only where it stands as words of its own
 _ROUNDS = 5  # what is left beside stars may look like an MRN again; it gets shorter each time
 _MOST_NAMED = 500  # Cobalt's events name one or two; beyond this, nothing of the value is shown
+_BRIEF = 100  # texts of up to so many characters, such as names of providers, come again and again
 
 
 def mask_mrn(mrn: str) -> str:
@@ -56,10 +57,11 @@ def know(mrns: Iterable[str], notes: Iterable[str] = ()) -> Known:
     whole, loose = set(), set()
     for mrn in mrns:
         folded = _fold(mrn.strip())[0]
-        plain = "".join(filter(str.isalnum, folded))
-        whole |= {folded, folded.lstrip("0"), plain, plain.lstrip("0")}
+        plain = folded if folded.isalnum() else "".join(filter(str.isalnum, folded))
+        bare = plain.lstrip("0")
+        whole |= {folded, folded.lstrip("0"), plain, bare}
         # What is left of an MRN where another system drops its prefix or its suffix.
-        parts = {plain.lstrip("0"), *(run.lstrip("0") for run in _DIGITS.findall(plain))}
+        parts = {bare, *(run.lstrip("0") for run in _DIGITS.findall(plain))}
         loose |= {part for part in parts if len(part) >= _LONG}
     texts = {_fold(note.strip())[0] for note in notes}
     return Known(frozenset(whole - {""}), frozenset(loose), frozenset(text for text in texts if len(text) >= _SHORT))
@@ -74,12 +76,13 @@ def mask_text(text: str, mrns: Iterable[str] | Known) -> str:
     found everywhere. One of six or more is found though spaces, dashes or dots stand between its characters.
     """
     known = mrns if isinstance(mrns, Known) else know(mrns)
-    spans = [*_labelled(text), *_known_spans(text, known)]
+    labelled, folded = (_prepare_brief if len(text) <= _BRIEF else _prepare)(text)
+    spans = [*labelled, *_known_spans(folded, known)]
     for _ in range(_ROUNDS):
         if not spans:
             return text
         text = _replaced(text, spans)
-        spans = _known_spans(text, known)
+        spans = _known_spans(_Folded.of(text), known)
     return _STARS
 
 
@@ -139,6 +142,28 @@ _BETWEEN_DROPPED = str.maketrans("", "", _BETWEEN)
 _WIDEST_GAP = 3  # so many of them may stand between two characters
 
 
+@dataclass(frozen=True, slots=True)
+class _Folded:
+    """A text as `_fold` returns it, and `closed`: without what may stand between the characters of an MRN."""
+
+    text: str
+    places: list[int] | None
+    closed: str
+
+    @classmethod
+    def of(cls, text: str) -> "_Folded":
+        folded, places = _fold(text)
+        return cls(folded, places, folded.translate(_BETWEEN_DROPPED))
+
+
+def _prepare(text: str) -> tuple[list[tuple[int, int]], _Folded]:
+    """Return where a text itself says that an MRN stands, and the text ready for looking for what is known."""
+    return _labelled(text), _Folded.of(text)
+
+
+_prepare_brief = lru_cache(maxsize=4096)(_prepare)
+
+
 def _labelled(text: str) -> list[tuple[int, int]]:
     """Return where the text itself says that an MRN stands."""
     if not _LABEL_WORDS.search(text):  # most texts have no label, and the patterns take their time
@@ -146,9 +171,8 @@ def _labelled(text: str) -> list[tuple[int, int]]:
     return [match.span(1) for pattern in _LABELLED for match in pattern.finditer(text)]
 
 
-def _known_spans(text: str, known: Known) -> list[tuple[int, int]]:
-    folded, places = _fold(text)
-    spans = _spans(folded, known)
+def _known_spans(folded: _Folded, known: Known) -> list[tuple[int, int]]:
+    spans, places = _spans(folded.text, folded.closed, known), folded.places
     return spans if places is None else [(places[start], places[end - 1] + 1) for start, end in spans]
 
 
@@ -162,14 +186,12 @@ def _replaced(text: str, spans: list[tuple[int, int]]) -> str:
     return "".join([*parts, text[done:]])
 
 
-def _spans(folded: str, known: Known) -> list[tuple[int, int]]:
+def _spans(folded: str, closed: str, known: Known) -> list[tuple[int, int]]:
     """Return where something known stands in a folded text, with the rest of the words it is part of."""
     spans = [span for mrn in known.whole if mrn in folded for span in _spans_of(mrn, folded)]
-    if known.loose:
-        closed = folded.translate(_BETWEEN_DROPPED)
-        for mrn in known.loose:
-            if mrn in closed:
-                spans += _loose_spans_of(mrn, folded, closed)
+    for mrn in known.loose:
+        if mrn in closed:
+            spans += _loose_spans_of(mrn, folded, closed)
     for note in known.notes:
         start = folded.find(note)
         while start >= 0:

@@ -132,7 +132,7 @@ def hidden(row: Appointment | AppointmentRow) -> Known:
     failure = row.failure or {}
     mrns = [row.mrn, *row.former_mrns, *([failure["mrn"]] if failure.get("mrn") else [])]
     texts = [row.request[name] for name in FREE_TEXT if name in row.request]
-    return know(mrns, texts).joined(know_named(failure.get("details"), row.details))
+    return know(dict.fromkeys(mrns), texts).joined(know_named(failure.get("details"), row.details))
 
 
 def time_text(value: datetime | None) -> str | None:
