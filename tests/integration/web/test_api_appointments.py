@@ -195,7 +195,8 @@ def test_each_slip_is_named_by_its_pointer_with_the_fix(api: Api, changes: dict[
 def test_metadata_is_given_back_untouched(api: Api, value: object) -> None:
     if isinstance(value, str):
         value = value.encode("utf-16", "surrogatepass").decode("utf-16")
-    assert api.post(BODY | {"metadata": {"x": value}}).json["metadata"] == {"x": value}
+    made = api.post(BODY | {"metadata": {"x": value}}).json
+    assert made["metadata"] == api.read(f"{URL}/{made['id']}")["metadata"] == {"x": value}
 
 
 @pytest.mark.parametrize(
