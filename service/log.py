@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ FIELDS = frozenset(
     }
 )  # fmt: skip
 
+_ENCODER = json.JSONEncoder(default=repr)
+
 
 def configure(level: str) -> None:
     """Send every log line of this process, ours and the libraries', through one JSON renderer.
@@ -36,25 +39,19 @@ def configure(level: str) -> None:
     ]
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
+        _Formatter(
             foreign_pre_chain=[*shared, _library_line],
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                _only_known_fields,
-                structlog.processors.JSONRenderer(),
-            ],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _only_known_fields, _write],
         )
     )
+    # What no line says need not be found out for each.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("service").setLevel(level.upper())
     structlog.configure(
-        processors=[
-            *shared,
-            _name_the_error,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
+        processors=[*shared, _name_the_error, _only_known_fields, _write],
         wrapper_class=structlog.stdlib.BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
@@ -72,6 +69,23 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
     """Get the logger of a module: call it with ``__name__``."""
     logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
     return logger
+
+
+class _Line(str):
+    """A line that is written already."""
+
+    __slots__ = ()
+
+
+class _Formatter(structlog.stdlib.ProcessorFormatter):
+    """Formats what libraries say; our own lines come as they are to be."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return record.msg if isinstance(record.msg, _Line) else super().format(record)
+
+
+def _write(_logger: WrappedLogger, _method: str, event: EventDict) -> _Line:
+    return _Line(_ENCODER.encode(event))
 
 
 def _name_the_error(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
