@@ -134,7 +134,7 @@ class History:
     def delete(self) -> None:
         """As retention does."""
         for one in self.some("created")[:1]:
-            for table in ("events", "submissions", "corrections"):
+            for table in ("events", "submissions", "corrections", "decisions"):
                 self.execute(f"DELETE FROM {table} WHERE appointment_id = :one", one=one)  # noqa: S608
             self.execute("DELETE FROM appointments WHERE id = :one", one=one)
         self.execute("DELETE FROM events WHERE disposition = 'unmatched' AND right(id, 1) = '7'")
