@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from psycopg.abc import PQGen
     from sqlalchemy import Connection, Engine
+    from sqlalchemy.pool import ConnectionPoolEntry
 
 RV = TypeVar("RV")
 
@@ -114,7 +115,7 @@ def _read_json(document: bytes | str) -> Any:  # noqa: ANN401 (JSON)
     return _DECODER.decode(document if isinstance(document, str) else document.decode())
 
 
-def _refuse_dead(connection: psycopg.Connection[Any], *_: object) -> None:
+def _refuse_dead(connection: psycopg.Connection[Any], record: ConnectionPoolEntry, _: object) -> None:
     """Have the pool replace a connection that PostgreSQL has closed.
 
     It is told by the socket: to an idle connection nothing is said but that. To ask PostgreSQL (``pool_pre_ping``)
@@ -124,7 +125,10 @@ def _refuse_dead(connection: psycopg.Connection[Any], *_: object) -> None:
         socket = select.poll()
         socket.register(connection.pgconn.socket, select.POLLIN)
         if not socket.poll(0):
+            record.info["lent"] = True
             return
+    if "lent" not in record.info:  # a new one; another would fare no better, and the pool would say it is our fault
+        raise psycopg.OperationalError("PostgreSQL closes what it has just opened")
     raise DisconnectionError
 
 

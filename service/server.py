@@ -8,6 +8,8 @@ Both lean on names that gunicorn keeps to itself; its version is pinned, and tes
 
 from __future__ import annotations
 
+import asyncio
+from http import HTTPStatus
 from typing import Any
 from weakref import WeakSet
 
@@ -62,6 +64,10 @@ class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
         if not self._closed:
             self._send_response_start(reply.status, reply.headers, request, close=closes)
             self._send_body(reply.content)
+            if self._flow_control.write_paused:  # answers are not read: no more of them until they are
+                await self._flow_control.drain()
+        if reply.status >= HTTPStatus.BAD_REQUEST:
+            await asyncio.sleep(0)  # nothing had to be waited for, and others have their turn
         return not closes
 
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-# Read by Python itself, ten times as fast as the other forms.
-_USUAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{3})?)?Z?", re.ASCII)
+# Read by Python itself, ten times as fast as the other forms; newer ones take 24:00 for the next day.
+_USUAL = re.compile(r"\d{4}-\d\d-\d\dT(?!24)\d\d:\d\d(?::\d\d(?:\.\d{3})?)?Z?", re.ASCII)
 _STAMP = re.compile(
     r"(\d{4})-(\d\d?)-(\d\d?)[Tt\s]\s{0,3}"
     r"(\d\d?):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?\s{0,3}"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from contextlib import closing
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from service.db import autocommit, make_engine, transaction
+from service.errors import DatabaseUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,9 +51,24 @@ def test_a_connection_that_was_closed_is_replaced_and_one_that_was_not_is_kept(
     assert use(engine) not in {0, first}
 
 
-def test_so_is_one_that_is_closed_on_our_side(engine: Engine) -> None:
+def test_one_that_was_closed_on_our_side_is_replaced(engine: Engine) -> None:
     with closing(engine.raw_connection()) as lent:
         connection = lent.driver_connection
-        assert isinstance(connection, psycopg.Connection)
-        connection.pgconn.finish()
+    assert isinstance(connection, psycopg.Connection)
+    connection.pgconn.finish()
     assert alone(engine)
+
+
+@pytest.mark.parametrize("use", [in_transaction, alone])
+def test_a_server_that_closes_each_at_once_is_away(
+    engine: Engine, server_url: str, use: Callable[[Engine], int]
+) -> None:
+    def close(connection: psycopg.Connection[tuple[Any, ...]], _: object) -> None:
+        with psycopg.connect(server_url, autocommit=True) as control:
+            control.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.info.backend_pid])
+
+    event.listen(engine, "connect", close)
+    with pytest.raises(DatabaseUnavailableError):
+        use(engine)
+    event.remove(engine, "connect", close)
+    assert use(engine)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import sys
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -22,14 +23,18 @@ BODY = b"..."
 
 
 class Transport(asyncio.Transport):
-    """Keeps what is written."""
+    """Keeps what is written; says, as real ones do, that it is enough for now."""
 
-    def __init__(self) -> None:
+    def __init__(self, enough: float = math.inf) -> None:
         super().__init__()
-        self.written: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self.enough = enough
+        self.connection: Any = None
+        self.answers: list[bytes] = []
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        self.written.set_result(bytes(data))
+        self.answers.append(bytes(data))
+        if len(self.answers) == self.enough:
+            self.connection.pause_writing()
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         pass
@@ -42,20 +47,20 @@ class Transport(asyncio.Transport):
 
 
 class Application:
-    """Says which way a request came."""
+    """Says which way a request came; by the short way it is refused if it has no body."""
 
     def __init__(self) -> None:
         self.webhooks = self
 
     async def reply(self, _method: str, _headers: Headers, receive: Receive) -> Reply:
-        assert (await receive())["body"] == BODY
-        return Reply(200, [(b"content-length", b"9")], b"short way")
+        body = (await receive())["body"]
+        return Reply(200 if body == BODY else 401, [(b"content-length", b"9")], b"short way")
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         await answer(send, 200, [(b"content-length", b"4")], b"ASGI")
 
 
-async def ask(request_line: str) -> bytes:
+def connected(transport: Transport) -> Connection:
     config = Config()
     config.set("http_parser", "fast")
     worker: Any = SimpleNamespace(
@@ -69,14 +74,29 @@ async def ask(request_line: str) -> bytes:
         max_requests=sys.maxsize,
         alive=True,
     )
-    connection, transport = Connection(worker), Transport()
+    connection = transport.connection = Connection(worker)
     connection.connection_made(transport)
-    connection.data_received(
-        f"{request_line} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(BODY)}\r\n\r\n".encode() + BODY
-    )
-    written = await transport.written
+    return connection
+
+
+def request(line: str, body: bytes = BODY) -> bytes:
+    return f"{line} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+async def turns(number: int) -> None:
+    """Let the loop do what there is to do, so many times."""
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+async def ask(line: str) -> bytes:
+    transport = Transport()
+    connection = connected(transport)
+    connection.data_received(request(line))
+    await turns(20)
     connection.connection_lost(None)
-    return written.rpartition(b"\r\n\r\n")[2]
+    [answered] = transport.answers
+    return answered.rpartition(b"\r\n\r\n")[2]
 
 
 @pytest.mark.parametrize(
@@ -89,4 +109,32 @@ async def ask(request_line: str) -> bytes:
     ],
 )
 def test_only_webhooks_go_past_asgi(request_line: str, way: bytes) -> None:
-    assert asyncio.run(asyncio.wait_for(ask(request_line), 5)) == way
+    assert asyncio.run(ask(request_line)) == way
+
+
+def test_who_does_not_read_the_answers_gets_no_more_of_them() -> None:
+    async def flood() -> tuple[int, int]:
+        transport = Transport(enough=3)
+        connection = connected(transport)
+        connection.data_received(request("POST /webhooks/cobalt") * 10)
+        await turns(200)
+        paused = len(transport.answers)
+        connection.resume_writing()
+        await turns(200)
+        connection.connection_lost(None)
+        return paused, len(transport.answers)
+
+    assert asyncio.run(flood()) == (3, 10)
+
+
+def test_refusals_of_one_connection_let_others_have_their_turn() -> None:
+    async def flood() -> int:
+        transport = Transport()
+        connection = connected(transport)
+        connection.data_received(request("POST /webhooks/cobalt", b"") * 100)
+        await turns(20)
+        meanwhile = len(transport.answers)
+        connection.connection_lost(None)
+        return meanwhile
+
+    assert 0 < asyncio.run(flood()) < 30
