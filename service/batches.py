@@ -27,9 +27,8 @@ logger = log.get_logger(__name__)
 class Batches(Generic[T, R]):
     """One writer per process, which takes all that waits and writes it together.
 
-    A lone item never waits for company: the writer takes what is there, at once. While it commits, others
-    gather, and for a moment after a batch of several; so the busier it is the larger the batches, and the cheaper
-    each item.
+    A lone item does not wait for company: the writer takes what is there, at once. Others gather while it commits, and
+    for a moment after a batch of several; so the busier it is the larger the batches, and the cheaper each item.
 
     All on the event loop; a ``write`` that would stop it runs in a thread, see ``in_a_thread``.
 

@@ -1,4 +1,4 @@
-"""The address that Cobalt's webhook configuration points at: plain ASGI beside Flask.
+"""The address that Cobalt's webhook configuration points at: beside Flask, and under gunicorn past ASGI too.
 
 A sender gone mad meets this first, and threads, routing, contexts and hooks cost more than everything that a
 webhook needs; see docs/decisions.
