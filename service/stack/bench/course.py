@@ -87,7 +87,7 @@ def run_course(plan: Plan, scene: Scene, telling: Telling) -> Outcome:
 
 def _steps(plan: Plan, limits: Limits, intake: Intake, submission: Submission, reading: Reading) -> list[Step]:
     steps: dict[str, list[Step]] = {
-        "limits": [limits.inserted, limits.pgbench, limits.empty],
+        "limits": [limits.inserted, limits.pgbench, limits.plain, limits.empty],
         "intake": [intake.new, intake.duplicates, intake.hot, intake.unmatched],
         "submission": [submission.post, submission.worker],
         "reads": [reading.one, reading.page],

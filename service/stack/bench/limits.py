@@ -3,8 +3,8 @@
 from service.stack.bench.figures import Figure, figure_of
 from service.stack.bench.generator import replay
 from service.stack.bench.meters import cpu_seconds
-from service.stack.bench.pgbench import INSERT, SETTLE, Pgbench
-from service.stack.bench.plan import EMPTY, INSERTED, PGBENCH, Plan
+from service.stack.bench.pgbench import INSERT, PLAIN, PREPARED, SETTLE, Pgbench
+from service.stack.bench.plan import EMPTY, INSERTED, PGBENCH, PGBENCH_PLAIN, Plan
 from service.stack.bench.requests import Events, Waiting, body_of
 from service.stack.bench.scene import Scene
 
@@ -38,9 +38,15 @@ class Limits:
         """One event a transaction, without HTTP: the event, and what it says of its appointment."""
         return self._run_pgbench(PGBENCH, SETTLE)
 
-    def _run_pgbench(self, name: str, script: str) -> Figure:
+    def plain(self) -> Figure:
+        """The same as a client sends it that prepares nothing."""
+        return self._run_pgbench(PGBENCH_PLAIN, SETTLE, PLAIN)
+
+    def _run_pgbench(self, name: str, script: str, protocol: str = PREPARED) -> Figure:
         before = cpu_seconds(self._scene.postgres.process)
-        load = self._pgbench.run(script, connections=self._plan.connections, seconds=self._plan.seconds)
+        load = self._pgbench.run(
+            script, protocol=protocol, connections=self._plan.connections, seconds=self._plan.seconds
+        )
         spent = cpu_seconds(self._scene.postgres.process) - before
         return figure_of(name, load, {"postgres cpu, us": spent / load.answered * 1e6})
 

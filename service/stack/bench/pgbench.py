@@ -14,7 +14,8 @@ from service.stack.postgres import EmbeddedPostgres
 
 DATABASE = "limit"
 THREADS = 2  # as many as wrk's
-PROTOCOL = "prepared"  # as the service's own driver does it; "simple", pgbench's default, is a third slower
+PREPARED = "prepared"  # as the service's own driver does it
+PLAIN = "simple"  # pgbench's default: planned anew for each event
 APPOINTMENTS = 200_000  # so many that hardly two transactions of a run meet in one
 TABLES = f"""
 CREATE TABLE events (id text PRIMARY KEY, payload jsonb NOT NULL);
@@ -59,8 +60,14 @@ class Pgbench:
         postgres.create_database(DATABASE)
         self._execute(TABLES)
 
-    def run(self, script: str, *, connections: int, seconds: int) -> Load:
+    def run(self, script: str, *, protocol: str, connections: int, seconds: int) -> Load:
         """Keep events for so long, each as the script says.
+
+        Args:
+            script: `INSERT` or `SETTLE`.
+            protocol: `PREPARED` or `PLAIN`.
+            connections: how many at once.
+            seconds: for how long.
 
         Raises:
             BenchError: pgbench failed, or a row is missing afterwards.
@@ -70,7 +77,7 @@ class Pgbench:
         with tempfile.TemporaryDirectory(prefix="cobalt-bench-") as directory:
             file = Path(directory) / "script.sql"
             file.write_text(script.format(payload=self._payload))
-            options = ["--no-vacuum", f"--protocol={PROTOCOL}", f"--client={connections}", f"--time={seconds}"]
+            options = ["--no-vacuum", f"--protocol={protocol}", f"--client={connections}", f"--time={seconds}"]
             options += [f"--jobs={min(THREADS, connections)}", f"--file={file}", "--log"]
             done = subprocess.run(  # noqa: S603  our own command
                 [self._postgres.bin_path / "pgbench", *options, self._postgres.url(DATABASE)],
