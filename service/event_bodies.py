@@ -20,7 +20,7 @@ class Unreadable(Exception):  # noqa: N818 - it is what the quarantine calls suc
 
 _DEEPEST = 100  # Cobalt's own events nest to 4; a recursive reader further on must not run out of stack
 _MOST_VALUES = 50_000  # Cobalt's own have some twenty; a megabyte of `[],[],` takes a second, in which nobody is served
-_PLAIN_VALUES = 1_000
+_PLAIN_VALUES = 1_000  # more than any event has; what has them is counted before it is read
 _LONGEST_INTEGER = 640  # digits: the lowest limit that Python can be set to for text to int and back
 _TOO_DEEP = f"nested deeper than {_DEEPEST}"
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # jsonb has no NUL, UTF-8 no lone surrogate

@@ -46,7 +46,7 @@ Asked = tuple[Statement, "Sequence[bytes]"]
 
 
 def document(value: Any) -> bytes:  # noqa: ANN401 (JSON)
-    """Write a parameter as JSON, for PostgreSQL to take apart; times become RFC 3339.
+    """Write JSON: an answer, or a parameter for PostgreSQL to take apart; times become RFC 3339.
 
     A driver would write arrays element by element in Python; orjson takes a microsecond where the standard library
     takes ten.

@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-import orjson
 from flask import Response, request
 from werkzeug.exceptions import NotAcceptable
 
+from service.pipeline import document
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 def json_answer(
     body: Mapping[str, Any], status: int = HTTPStatus.OK, headers: Mapping[str, str] | None = None
 ) -> Response:
     """Make an answer of what JSON can hold; times are texts already."""
-    return Response(_written(body), status, headers, content_type="application/json")
-
-
-def _written(body: Mapping[str, Any]) -> bytes:
-    try:
-        return orjson.dumps(body)
-    except TypeError:  # an integer of more than 64 bits, which PostgreSQL keeps
-        return _ENCODER.encode(body).encode()
+    return Response(document(body), status, headers, content_type="application/json")
 
 
 def answer_unless_known(body: Mapping[str, Any]) -> Response:

@@ -90,12 +90,6 @@ def list_changes(session: Session, *, after: Position | None, limit: int) -> Cha
     return Changes(page, last, more=len(rows) > limit)
 
 
-def has_changes_after(session: Session, position: Position) -> bool:
-    """Tell whether anything changed after a position; raises as ``list_changes`` does."""
-    following = _following(select(Appointment.id), _here(session, position)).limit(1)
-    return session.scalar(following) is not None
-
-
 def find_end(session: Session) -> Position:
     """Find the position after everything that ``list_changes`` can show now; raises as that does."""
     here = _here(session, None)

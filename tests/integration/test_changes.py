@@ -57,8 +57,8 @@ def find_end(engine: Engine) -> Position:
 
 
 def has_changes(engine: Engine, after: Position) -> bool:
-    with transaction(engine) as session:
-        return changes.has_changes_after(session, after)
+    with transaction(engine) as session:  # while others are open, for which `read` would wait
+        return bool(changes.list_changes(session, after=after, limit=1).rows)
 
 
 def execute(engine: Engine, statement: str, **parameters: object) -> None:
