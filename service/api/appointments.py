@@ -18,18 +18,12 @@ from service.api.idempotency import answer_once
 from service.api.list_query import ListQuery
 from service.api.openapi.parts import headers
 from service.api.reads import record_read
-from service.api.schemas import (
-    AppointmentIn,
-    AppointmentListOut,
-    AppointmentOut,
-    CorrectionIn,
-    TimelineOut,
-    check_fields,
-)
+from service.api.schemas import AppointmentListOut, AppointmentOut, TimelineOut
 from service.api.timeline import timeline
 from service.api.tracing import request_id
 from service.api.waiting import as_known, found_anew, until_settled, wait_for, would_wait
 from service.db import autocommit, driver
+from service.request_schema import AppointmentIn, CorrectionIn, check_fields
 from service.store import appointment_views
 from service.store.history import get_history
 from service.usecases.correct import CorrectionRequest, correct

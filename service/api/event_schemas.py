@@ -6,7 +6,8 @@ from datetime import UTC
 
 from marshmallow import RAISE, Schema, fields, validate
 
-from service.api.schemas import APPOINTMENT_ID, CURSOR, MOST_PER_PAGE, storable
+from service.api.schemas import APPOINTMENT_ID, CURSOR, MOST_PER_PAGE
+from service.request_schema import storable
 from service.states import Disposition
 from service.store.events import Source
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validate
 from webargs.fields import DelimitedList
 
-from service.api.schemas import MOST_PER_PAGE, AppointmentOut, storable
+from service.api.schemas import MOST_PER_PAGE, AppointmentOut
 from service.failures import Category
+from service.request_schema import storable
 from service.states import Status
 from service.store.appointment_views import FILTERS, SORTS, Listing
 

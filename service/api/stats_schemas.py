@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from marshmallow import RAISE, Schema, fields, validate
 
-from service.api.schemas import storable
+from service.request_schema import storable
 
 _YEARS = validate.Range(
     datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC), error="Must be in the years 2000 to 2199."

@@ -12,12 +12,12 @@ from marshmallow import ValidationError
 from rich.console import Console
 from rich.progress import track
 
-from service.api.schemas import AppointmentIn
 from service.cli.context import open_engine
 from service.config import Settings
 from service.db import transaction
 from service.errors import InvalidFieldsError
 from service.ids import new_id
+from service.request_schema import AppointmentIn
 from service.usecases.request_appointment import AppointmentRequest, request_appointment
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from werkzeug.exceptions import NotFound
 from service.api.arguments import Blueprint
 from service.api.openapi.document import build
 from service.api.openapi.parts import headers
-from service.api.schemas import STORABLE, storable
+from service.request_schema import STORABLE, storable
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.api.schemas import APPOINTMENT_ID, STORABLE
+from service.api.schemas import APPOINTMENT_ID
+from service.request_schema import STORABLE
 
 _EXAMPLE = {
     "mrn": "123456789",

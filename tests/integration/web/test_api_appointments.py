@@ -11,9 +11,9 @@ from urllib.parse import urlencode
 import pytest
 
 from service import cobalt
-from service.api.schemas import LONGEST_METADATA, LONGEST_NOTE
 from service.db import transaction
 from service.models import Appointment
+from service.request_schema import LONGEST_METADATA, LONGEST_NOTE
 from service.store import appointment_views
 from service.usecases.accounts import add_account
 from tests.asgi_client import client_of
