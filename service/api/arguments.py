@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import flask_smorest
 from webargs.flaskparser import FlaskParser, abort
 
+from service.api.json_bodies import read_json
 from service.api.openapi.document import TAKES
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Parser(FlaskParser):
         if not req.is_json:
             abort(415)
         try:
-            return super().load_json(req, schema)
+            return read_json(req.get_data(cache=True), schema.fields)
         except (RecursionError, ValueError) as error:
             abort(400, exc=error)
 
