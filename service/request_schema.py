@@ -10,6 +10,7 @@ from marshmallow import RAISE, Schema, ValidationError, fields, pre_load, valida
 
 from service.errors import InvalidFieldsError
 from service.request_fields import FIELDS, read_start
+from service.times import FIRST_YEAR, LAST_YEAR, is_plausible
 
 LONGEST_FIELD = 500
 LONGEST_NOTE = 10_000
@@ -19,8 +20,9 @@ DEEPEST_METADATA = 20
 STORABLE = r"^[^\x00]*$"
 """For the document; what JSON cannot write need not be forbidden there."""
 TIME = r"^\s*(([01]?[0-9]|2[0-3]):[0-5][0-9]|(0?[1-9]|1[0-2]):[0-5][0-9]\s*[AaPp]\.?[Mm]\.?)\s*$"
-DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
-"""What ``read_start`` reads, for the document."""
+YEAR = r"^2[01][0-9]{2}-"
+DATE = YEAR + r"[0-9]{2}-[0-9]{2}$"
+"""What ``read_start`` reads, in plausible years, for the document."""
 
 
 def storable(text: str) -> None:
@@ -88,6 +90,7 @@ class AppointmentIn(Schema):
     datetime = _part_of_start(
         description="A start with offset, in place of `date` and `time`",
         example="2025-01-01T10:00:00-05:00",
+        pattern=YEAR,
         format="date-time",
     )
     provider = _text(required=True, description="The provider's id or name at Cobalt", example="Dr. Smith")
@@ -130,10 +133,13 @@ class AppointmentIn(Schema):
             missing = "date" if "date" not in pair else "time"
             raise ValidationError("Missing: give `date` and `time`, or `datetime`.", missing)
         try:
-            read_start(data)
+            start = read_start(data)
         except ValueError as error:
             field, fix = error.args
             raise ValidationError(f"This {fix}.", field) from error
+        if not is_plausible(start.local):
+            field = "date" if data.get("datetime") is None else "datetime"
+            raise ValidationError(f"Must be in the years {FIRST_YEAR} to {LAST_YEAR}.", field)
 
     @validates_schema(skip_on_field_errors=True)
     def metadata_is_small(self, data: dict[str, Any], **_: Any) -> None:

@@ -15,9 +15,19 @@ _STAMP = re.compile(
     re.ASCII,
 )
 _EPOCH = re.compile(r"\d{9,13}(?:\.\d+)?", re.ASCII)
-# A `created` outside these years is a clock that was not set, or not a time: 2000 and 2100 in epoch seconds.
-_FIRST_YEAR, _LAST_YEAR = 2000, 2099
-_FIRST_SECOND, _LAST_SECOND = 946_684_800, 4_102_444_800
+FIRST_YEAR, LAST_YEAR = 2000, 2199
+"""The years that a time which is kept may be in. Outside of them are clocks that were not set, and sentinels of other
+systems such as 9999-12-31, which another time zone moves out of the range of datetime."""
+_FIRST_SECOND = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC).timestamp()
+_END = datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC).timestamp()
+
+
+def is_plausible(moment: datetime) -> bool:
+    """Tell whether a time, aware or on a wall clock, is in a year that an appointment or an event can be in.
+
+    It can then be kept: any zone may be applied to it, and a day be added to it or taken from it.
+    """
+    return FIRST_YEAR <= moment.year <= LAST_YEAR
 
 
 def _stamp(text: str) -> datetime | None:
@@ -66,16 +76,16 @@ def occurred_at(created: object) -> datetime | None:
         if moment is None:
             text = created.strip()
             return _from_epoch(float(text)) if _EPOCH.fullmatch(text) else None
-        if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        if not is_plausible(moment):
             return None
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     return _from_epoch(created) if isinstance(created, int | float) else None
 
 
 def _from_epoch(number: float) -> datetime | None:
-    if _FIRST_SECOND <= number < _LAST_SECOND:
+    if _FIRST_SECOND <= number < _END:
         return datetime.fromtimestamp(number, UTC)
-    if _FIRST_SECOND * 1000 <= number < _LAST_SECOND * 1000:
+    if _FIRST_SECOND * 1000 <= number < _END * 1000:
         return datetime.fromtimestamp(number / 1000, UTC)
     return None
 

@@ -7,9 +7,12 @@ from datetime import UTC, datetime
 from marshmallow import RAISE, Schema, fields, validate
 
 from service.request_schema import storable
+from service.times import FIRST_YEAR, LAST_YEAR
 
 _YEARS = validate.Range(
-    datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC), error="Must be in the years 2000 to 2199."
+    datetime(FIRST_YEAR, 1, 1, tzinfo=UTC),
+    datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC),
+    error=f"Must be in the years {FIRST_YEAR} to {LAST_YEAR}.",
 )
 
 

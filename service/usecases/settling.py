@@ -11,7 +11,7 @@ from service.evidence import TOLERANCE
 from service.request_fields import read_start
 from service.states import Decision, Ruling, Status, judge
 from service.store.appointments import Locked, Outcome
-from service.times import find_zone
+from service.times import find_zone, is_plausible
 
 if TYPE_CHECKING:
     from service.events import Confirmation, Event
@@ -85,7 +85,7 @@ def _outcome(row: Locked, event: Event, source: str, now: datetime) -> Outcome:
     if event.confirmation:
         outcome.confirmation = _confirmation(event.confirmation)
         # Not what an earlier confirmation said, or the order in which two of them come would matter.
-        outcome.starts_at = event.confirmation.starts_at or _asked_instant(row)
+        outcome.starts_at = _kept_start(event.confirmation) or _asked_instant(row)
     if event.failure:
         outcome.failure_category = event.failure.category.value
         outcome.failure = failure_record(
@@ -110,6 +110,11 @@ def _asked_instant(row: Locked) -> datetime | None:
     return None if row.asked_datetime is None else read_start({"datetime": row.asked_datetime}).at
 
 
+def _kept_start(confirmed: Confirmation) -> datetime | None:
+    """Return the instant to keep. One in an impossible year differs from what was asked for, and stays in the text."""
+    return confirmed.starts_at if confirmed.starts_at and is_plausible(confirmed.starts_at) else None
+
+
 def _on_the_wall(confirmed: Confirmation) -> datetime | None:
     zone = find_zone(confirmed.timezone or "")
     if zone is None or confirmed.starts_at is None:
@@ -121,10 +126,11 @@ def _on_the_wall(confirmed: Confirmation) -> datetime | None:
 
 
 def _confirmation(confirmed: Confirmation) -> dict[str, Any]:
+    starts_at = _kept_start(confirmed)
     return {
         "date_time": confirmed.date_time,
         "timezone": confirmed.timezone,
-        "starts_at": confirmed.starts_at and confirmed.starts_at.isoformat(),
+        "starts_at": starts_at and starts_at.isoformat(),
         "provider_id": confirmed.provider_id,
         "provider_name": confirmed.provider_name,
         "secondary_provider_id": confirmed.secondary_provider_id,

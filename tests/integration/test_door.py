@@ -261,6 +261,21 @@ def test_a_start_asked_for_with_an_offset_is_compared_as_an_instant(engine: Engi
     assert row(engine, one)["discrepancies"] == []
 
 
+@pytest.mark.parametrize("asked", [{}, {"date": None, "time": None, "datetime": "2025-01-01T10:00:00-05:00"}])
+@pytest.mark.parametrize("date_time", ["0001-01-01T12:00:00Z", "1999-12-31T12:00:00Z", "9999-12-31T12:00:00Z"])
+def test_a_confirmed_year_that_is_none_is_shown_as_a_discrepancy_and_not_kept_as_a_time(
+    engine: Engine, asked: dict[str, Any], date_time: str
+) -> None:
+    [one] = submit(engine, "1", **asked)
+
+    assert deliver(engine, created("evt_1", "1", date_time=date_time)) == [APPLIED]
+
+    found = row(engine, one)
+    assert columns(found, "status", "discrepancies") == ("created", ["start"])
+    assert columns(found["confirmation"], "date_time", "starts_at") == (date_time, None)
+    assert (found["starts_at"] is None) is (not asked)
+
+
 UNREADABLE_STARTS: list[tuple[object, object]] = [
     ("2025-01-01T10:00", "Mars/Olympus"),
     ("2025-01-01T10:00:00Z", "Mars/Olympus"),

@@ -191,6 +191,24 @@ def test_each_slip_is_named_by_its_pointer_with_the_fix(api: Api, changes: dict[
     assert "canary" not in answer.text
 
 
+@pytest.mark.parametrize(
+    "start",
+    [
+        {"datetime": "9999-12-31T23:59:59Z"},  # infinity to some, and another year east of UTC
+        {"datetime": "0001-01-01T00:00:00Z"},
+        {"datetime": "2200-01-01T00:00:00+14:00"},
+        {"datetime": "1999-12-31T23:59:59-12:00"},
+        {"date": "9999-12-31", "time": "10:00"},
+        {"date": "0001-01-01", "time": "10:00"},
+        {"date": "1970-01-01", "time": "12:00 am"},
+    ],
+    ids=str,
+)
+def test_a_year_that_no_appointment_is_in_is_refused(api: Api, start: dict[str, str]) -> None:
+    asked = {name: value for name, value in BODY.items() if name not in {"date", "time"}} | start
+    assert errors_of(api.post(asked)) == {f"/{next(iter(start))}": "Must be in the years 2000 to 2199."}
+
+
 @pytest.mark.parametrize("value", ["Infinity Health", "NaN", "\\u0000", "\ud83d\ude00 as a pair", 10**40, [], None])
 def test_metadata_is_given_back_untouched(api: Api, value: object) -> None:
     if isinstance(value, str):
