@@ -6,12 +6,17 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from flask import Response, request
+from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import NotAcceptable
+from werkzeug.http import parse_options_header
 
 from service.pipeline import document
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+STATED = {"charset": "utf-8", "header": "present"}
+"""Parameters of a type that every answer holds to, whether its own type names them or not."""
 
 
 def json_answer(
@@ -39,11 +44,23 @@ def answer_unless_known(body: Mapping[str, Any]) -> Response:
 def best_type(*types: str) -> str:
     """Choose the type of an answer by the header Accept: the first one unless the caller prefers another.
 
+    A parameter such as ``charset=utf-8`` narrows nothing down where the answer holds to it or knows nothing of it.
+
+    Args:
+        types: Without parameters.
+
     Raises:
         NotAcceptable: The caller takes none of these.
     """
     accepted = request.accept_mimetypes
-    found = accepted.best_match(types) if accepted else types[0]
+    if not accepted:
+        return types[0]
+    ranges = [(parse_options_header(value), quality) for value, quality in accepted]
+    found = MIMEAccept((kind, quality) for (kind, asked), quality in ranges if _holds_to(asked)).best_match(types)
     if found is None:
         raise NotAcceptable
     return found
+
+
+def _holds_to(parameters: Mapping[str, str]) -> bool:
+    return all(STATED.get(name, value.lower()) == value.lower() for name, value in parameters.items())

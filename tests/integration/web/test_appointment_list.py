@@ -305,6 +305,16 @@ def test_chosen_fields_are_masked_all_the_same(api: Api, book: Book) -> None:
         ("text/csv;q=0.5, application/json;q=0.4", "text/csv; charset=utf-8; header=present"),
         ("text/*", "text/csv; charset=utf-8; header=present"),
         ("application/json;q=0, */*", "text/csv; charset=utf-8; header=present"),
+        ("application/json; charset=utf-8", "application/json"),
+        ('application/json;charset="UTF-8";q=0.5', "application/json"),
+        (
+            "application/json;charset=utf-8;q=0.1, text/csv;charset=utf-8;q=0.2",
+            "text/csv; charset=utf-8; header=present",
+        ),
+        ("application/json;charset=utf-8;q=0, */*;q=0.1", "text/csv; charset=utf-8; header=present"),
+        ("text/csv; header=present; charset=utf-8", "text/csv; charset=utf-8; header=present"),
+        ("text/csv; charset=utf-16, application/json", "application/json"),
+        ("application/json; version=1", "application/json"),
     ],
 )
 def test_the_caller_chooses_the_type_by_the_header_accept(api: Api, accept: str | None, answered: str) -> None:
@@ -315,7 +325,13 @@ def test_the_caller_chooses_the_type_by_the_header_accept(api: Api, accept: str 
     assert answer.headers["Cache-Control"] == "no-store"
 
 
-@pytest.mark.parametrize("accept", ["application/xml", "text/html", "image/*", "application/json;q=0"])
+@pytest.mark.parametrize(
+    "accept",
+    [
+        *("application/xml", "text/html", "image/*", "application/json;q=0", "application/json;charset=utf-8;q=0"),
+        *("text/csv; charset=iso-8859-1", "text/csv; header=absent"),
+    ],
+)
 def test_a_type_that_there_is_not_is_not_acceptable(api: Api, accept: str) -> None:
     assert_problem(api.get(URL, headers={"Accept": accept}), 406)
 
