@@ -12,6 +12,7 @@ from werkzeug.exceptions import NotFound
 from service import log
 from service.api import (
     appointments,
+    arguments,
     changes,
     context,
     events,
@@ -113,6 +114,7 @@ def create_app(settings: Settings) -> Flask:
     context.register(app)
     limits.register(app, settings)
     app.before_request(_no_nul)
+    arguments.register(app)
     api = app.extensions["api"] = pages.DescribedApi(app)
     for one in (appointments, events, quarantine, stats, changes, ops, metrics, pages):
         api.register_blueprint(one.blueprint)

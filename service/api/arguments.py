@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import flask_smorest
+from flask import request
 from webargs.flaskparser import FlaskParser, abort
 
 from service.api.json_bodies import read_json
 from service.api.openapi.document import TAKES
+from service.errors import InvalidFieldsError
 
 if TYPE_CHECKING:
-    from flask import Request
+    from flask import Flask, Request
     from marshmallow import Schema
+
+TWICE = "Is there twice; give it once."
+
+_PLAIN = re.compile(r"[A-Za-z_]{1,40}", re.ASCII)
+
+
+def register(app: Flask) -> None:
+    """Have every address refuse parameters that are given more than once: nobody can say which of them is meant."""
+    app.before_request(_refuse_repeated)
 
 
 class Parser(FlaskParser):
@@ -49,3 +61,15 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
     def takes(self, *names: str) -> Any:  # noqa: ANN401 (flask-smorest has no types)
         """Say that a view reads these request headers."""
         return self.doc(**{TAKES: list(names)})
+
+
+def _refuse_repeated() -> None:
+    if request.url_rule is not None:
+        repeated = [name for name, values in request.args.lists() if len(values) > 1]
+        if repeated:
+            raise InvalidFieldsError({_pointer(name): TWICE for name in repeated})
+
+
+def _pointer(name: str) -> str:
+    """Point to a parameter, but to none where its name may be something of a patient's."""
+    return f"/query/{name}" if _PLAIN.fullmatch(name) else "/query"

@@ -119,10 +119,9 @@ def _problems(
 ) -> Iterator[HTTPStatus]:
     """Say what can go wrong with an operation, from what it is."""
     yield HTTPStatus.INTERNAL_SERVER_ERROR
+    yield HTTPStatus.UNPROCESSABLE_ENTITY  # to a parameter that is given twice, wherever it is
     if "{" in path:
         yield HTTPStatus.NOT_FOUND
-    if query:
-        yield HTTPStatus.UNPROCESSABLE_ENTITY
     if "cursor" in query:
         yield HTTPStatus.BAD_REQUEST
     if scope:
@@ -130,10 +129,9 @@ def _problems(
         yield from (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
     if scope and method in WRITING:  # for its Idempotency-Key, and the body that belongs to it
         yield from (HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-        yield HTTPStatus.UNPROCESSABLE_ENTITY
     if "requestBody" in operation:
         yield from (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-        yield from (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, HTTPStatus.UNPROCESSABLE_ENTITY)
+        yield HTTPStatus.UNSUPPORTED_MEDIA_TYPE
 
 
 def _complete_good(response: Json, method: str, scope: str | None, schemas: Json) -> None:
