@@ -335,6 +335,9 @@ class IdempotencyKey(Base):
     key_id: Mapped[str] = mapped_column(primary_key=True, comment="The API key that it belongs to")
     key: Mapped[str] = mapped_column(primary_key=True)
     fingerprint: Mapped[bytes] = mapped_column(comment="SHA-256 of method, path and body")
+    meaning: Mapped[bytes | None] = mapped_column(
+        comment="SHA-256 of method, path and what the body says in JSON, however that is written"
+    )
     http_status: Mapped[int]
     headers: Mapped[dict[str, Any]]
     body: Mapped[dict[str, Any]] = mapped_column(JSON, comment="Not jsonb, which would change the order and numbers")

@@ -52,5 +52,5 @@ def _once() -> Once | None:
         return None
     if not _GOOD.fullmatch(key):
         raise InvalidHeaderError("Idempotency-Key", "must be 1 to 255 visible ASCII characters, like a UUID")
-    asked = f"{request.method} {request.path}\n".encode() + request.get_data()
-    return Once(caller().key_id, key, asked, settings().idempotency_ttl)
+    call = f"{request.method} {request.path}"
+    return Once(caller().key_id, key, call, request.get_data(), settings().idempotency_ttl)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from service.canonical_json import canonical
 from service.db import transaction
 from service.errors import KeyInUseError, KeyReusedError
 from service.models import IdempotencyKey
@@ -40,14 +41,32 @@ class Once:
     Args:
         key_id: Whose API key; keys of different callers never meet.
         key: The header's value.
-        request: What was asked: method, path and body, byte for byte.
+        call: What was asked for: method and path.
+        body: The body, as it came.
         kept_for: How long the first answer is given again.
     """
 
     key_id: str
     key: str
-    request: bytes
+    call: str
+    body: bytes
     kept_for: timedelta
+
+    @property
+    def fingerprint(self) -> bytes:
+        """What was asked, byte for byte."""
+        return hashlib.sha256(f"{self.call}\n".encode() + self.body).digest()
+
+    @property
+    def meaning(self) -> bytes:
+        """What was asked, however its JSON is written: who repeats a request may write it anew."""
+        return hashlib.sha256(f"{self.call}\n".encode() + canonical(self.body)).digest()
+
+    def was_answered_by(self, kept: IdempotencyKey) -> bool:
+        """Tell whether an answer was kept for this request, also one that an older version of this service kept."""
+        if kept.meaning is None:
+            return kept.fingerprint == self.fingerprint
+        return kept.meaning == self.meaning
 
 
 def do_once(
@@ -80,10 +99,9 @@ def do_once(
         if not idempotency.try_lock(session, once.key_id, once.key):
             raise KeyInUseError("a request with this Idempotency-Key is under way; ask again in a moment")
         now = datetime.now(UTC)
-        fingerprint = hashlib.sha256(once.request).digest()
         kept = session.get(IdempotencyKey, (once.key_id, once.key))
         if kept is not None and kept.expires_at > now:
-            if kept.fingerprint != fingerprint:
+            if not once.was_answered_by(kept):
                 raise KeyReusedError("this Idempotency-Key was used for another request; use a new one")
             answer = Answer(kept.http_status, kept.body, kept.headers, replayed=True)
             on_answer(session, answer)
@@ -93,7 +111,8 @@ def do_once(
             IdempotencyKey(
                 key_id=once.key_id,
                 key=once.key,
-                fingerprint=fingerprint,
+                fingerprint=once.fingerprint,
+                meaning=once.meaning,
                 http_status=answer.http_status,
                 headers=answer.headers,
                 body=answer.body,

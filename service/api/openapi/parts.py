@@ -79,8 +79,8 @@ PARAMETERS: dict[str, Json] = {
     "Idempotency-Key": {
         "in": "header",
         "name": "Idempotency-Key",
-        "description": "Repeats of a request with the same key and body get the first answer, for a day. Any text that "
-        "no other request has, like a UUID.",
+        "description": "Repeats of a request with the same key and body get the first answer, for a day, however their "
+        "JSON is written. Any text that no other request has, like a UUID.",
         "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
         "example": "8d3f1c1e-5a0b-4a39-9a0a-2f4c0c5f5b6e",
     },

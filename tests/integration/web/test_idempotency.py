@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import threading
 import time
 from collections import Counter
@@ -67,13 +69,50 @@ def test_the_first_answer_is_given_again_whatever_became_of_the_appointment(api:
     assert_replayed(first, api.post(body, headers=KEY))
 
 
-@pytest.mark.parametrize("other", [BODY | {"mrn": "1"}, BODY | {"note": "more"}, dict(reversed(BODY.items()))])
+@pytest.mark.parametrize("other", [BODY | {"mrn": "1"}, BODY | {"note": "more"}, BODY | {"note": None}])
 def test_the_same_key_with_another_body_is_refused(api: Api, engine: Engine, other: dict[str, Any]) -> None:
     assert api.post(BODY, headers=KEY).status_code == 202
     answer = api.post(other, headers=KEY)
     assert (answer.status_code, answer.content_type) == (422, "application/problem+json")
     assert "Idempotent-Replayed" not in answer.headers
     assert count(engine) == 1
+
+
+WRITTEN_ANEW = """ {"type":"new_patient", "provider": "Dr. Sm\\u0069th", "time":"10:00",
+    "date": "2030\\u002D01-15",\t"location":"Main Clinic","mrn":"123456789", "metadata": {"n": 10E-1, "a": [0.50]}}"""
+
+
+def sent(api: Api, text: str, path: str = "/v1/appointments", method: str = "POST") -> TestResponse:
+    answer: TestResponse = api.call(method, path, data=text, headers=KEY | {"Content-Type": "application/json"})
+    return answer
+
+
+def test_the_same_request_written_differently_is_the_same_request(api: Api, engine: Engine) -> None:
+    first = sent(api, json.dumps(BODY | {"metadata": {"a": [0.5], "n": 1}}))
+    assert_replayed(first, sent(api, WRITTEN_ANEW))
+    assert count(engine) == 1
+
+
+def test_a_correction_written_differently_is_the_same_correction(api: Api, book: Book, engine: Engine) -> None:
+    one = f"/v1/appointments/{book.failed()}"
+    first = sent(api, '{"mrn":"42","note":null}', one, "PATCH")
+    assert_replayed(first, sent(api, '{ "note": null, "mrn": "4\\u0032" }', one, "PATCH"))
+    assert count(engine, "corrections") == 1
+
+
+def test_an_answer_that_the_version_before_kept_is_given_again(api: Api, engine: Engine) -> None:
+    first = sent(api, json.dumps(BODY))
+    with transaction(engine) as session:
+        session.execute(text("UPDATE idempotency_keys SET meaning = NULL"))
+    assert sent(api, json.dumps(BODY, indent=1)).status_code == 422
+    assert_replayed(first, sent(api, json.dumps(BODY)))
+
+
+def test_the_version_before_gives_an_answer_again_that_this_one_kept(api: Api, engine: Engine) -> None:
+    """Both run for a while when a new version is rolled out, which is when callers repeat themselves."""
+    sent(api, json.dumps(BODY))
+    [kept] = rows(engine, "idempotency_keys")
+    assert kept["fingerprint"] == hashlib.sha256(b"POST /v1/appointments\n" + json.dumps(BODY).encode()).digest()
 
 
 def test_the_same_key_at_another_address_is_refused(api: Api, book: Book) -> None:
@@ -102,7 +141,7 @@ def test_keys_of_different_callers_never_meet(api: Api, engine: Engine) -> None:
 
 def test_while_the_first_request_runs_the_others_are_told_to_wait(engine: Engine) -> None:
     """The transaction of the first one is held open."""
-    once = Once("key_1", "k", b"asked", timedelta(days=1))
+    once = Once("key_1", "k", "POST /", b"asked", timedelta(days=1))
     is_in, may_go = threading.Event(), threading.Event()
 
     def slow(_session: Session) -> Answer:
@@ -113,16 +152,18 @@ def test_while_the_first_request_runs_the_others_are_told_to_wait(engine: Engine
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(do_once, engine, once, slow)
         assert is_in.wait(10)
-        for same in (once, Once("key_1", "k", b"another", timedelta(days=1))):
+        for same in (once, Once("key_1", "k", "POST /", b"another", timedelta(days=1))):
             with pytest.raises(KeyInUseError):
                 do_once(engine, same, slow)
-        other = do_once(engine, Once("key_2", "k", b"asked", timedelta(days=1)), lambda _: Answer(202, {"mine": 1}, {}))
+        other = do_once(
+            engine, Once("key_2", "k", "POST /", b"asked", timedelta(days=1)), lambda _: Answer(202, {"mine": 1}, {})
+        )
         assert other.body == {"mine": 1}
         may_go.set()
         assert first.result() == Answer(202, {"done": 1}, {})
     assert do_once(engine, once, slow) == Answer(202, {"done": 1}, {}, replayed=True)
     with pytest.raises(KeyReusedError):
-        do_once(engine, Once("key_1", "k", b"another", timedelta(days=1)), slow)
+        do_once(engine, Once("key_1", "k", "POST /", b"another", timedelta(days=1)), slow)
 
 
 def test_a_request_that_runs_is_a_409_over_http(api: Api, engine: Engine) -> None:
@@ -186,7 +227,7 @@ def test_fifty_at_once_over_two_instances_make_one_appointment(
 
 
 def test_what_breaks_in_the_middle_leaves_nothing_and_may_be_tried_again(engine: Engine) -> None:
-    once = Once("key_1", "k", b"asked", timedelta(days=1))
+    once = Once("key_1", "k", "POST /", b"asked", timedelta(days=1))
 
     def half(session: Session) -> Answer:
         session.execute(
