@@ -9,7 +9,7 @@ from typing import Any, cast
 from marshmallow import RAISE, Schema, ValidationError, fields, pre_load, validate, validates_schema
 
 from service.errors import InvalidFieldsError
-from service.request_fields import FIELDS, read_start
+from service.request_fields import FIELDS, START, read_start
 from service.times import FIRST_YEAR, LAST_YEAR, is_plausible
 
 LONGEST_FIELD = 500
@@ -73,6 +73,18 @@ def _flag(description: str) -> fields.String:
     )
 
 
+def _start_errors(data: dict[str, Any]) -> dict[str, list[str]]:
+    """Say what is wrong with each part of a start; ``read_start`` stops at the first."""
+    errors: dict[str, list[str]] = {}
+    for good in ({}, {"date": "2025-01-31"}):
+        try:
+            read_start(data | good)
+        except ValueError as error:
+            field, fix = error.args
+            errors[field] = [f"This {fix}."]
+    return errors
+
+
 class AppointmentIn(Schema):
     """A request for an appointment: Cobalt's fields, passed on untouched, and two of ours."""
 
@@ -122,9 +134,11 @@ class AppointmentIn(Schema):
             raise ValidationError("The body must be a JSON object.")
         return data
 
-    @validates_schema(skip_on_field_errors=True)
-    def start_is_plain(self, data: dict[str, Any], **_: Any) -> None:
-        """Check that the start is given once, and can be read."""
+    @validates_schema(pass_original=True, skip_on_field_errors=False)
+    def start_is_plain(self, data: dict[str, Any], given: dict[str, Any], **_: Any) -> None:
+        """Check that the start is given once, and can be read, whatever is wrong with other fields."""
+        if any(given.get(name) is not None and name not in data for name in START):
+            return  # what a part of it is, has been judged
         pair = {name for name in ("date", "time") if data.get(name) is not None}
         if data.get("datetime") is not None:
             if pair:
@@ -135,15 +149,16 @@ class AppointmentIn(Schema):
         try:
             start = read_start(data)
         except ValueError as error:
-            field, fix = error.args
-            raise ValidationError(f"This {fix}.", field) from error
+            raise ValidationError(_start_errors(data)) from error
         if not is_plausible(start.local):
             field = "date" if data.get("datetime") is None else "datetime"
             raise ValidationError(f"Must be in the years {FIRST_YEAR} to {LAST_YEAR}.", field)
 
-    @validates_schema(skip_on_field_errors=True)
+    @validates_schema(skip_on_field_errors=False)
     def metadata_is_small(self, data: dict[str, Any], **_: Any) -> None:
         """Check what is the caller's own: it is kept, so it must be storable and small."""
+        if "metadata" not in data:
+            return
         if _is_deeper(data["metadata"], DEEPEST_METADATA):
             raise ValidationError(f"Must not be nested deeper than {DEEPEST_METADATA}.", "metadata")
         try:

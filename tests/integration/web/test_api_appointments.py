@@ -191,6 +191,17 @@ def test_each_slip_is_named_by_its_pointer_with_the_fix(api: Api, changes: dict[
     assert "canary" not in answer.text
 
 
+def test_every_slip_is_named_at_once(api: Api) -> None:
+    slips = {"nrm": "x", "provider": 1, "date": "15.01.2030", "time": "noon", "metadata": {"x": "\0"}, "duration": "x"}
+    asked = {name: value for name, value in BODY.items() if name != "mrn"} | slips
+    assert errors_of(api.post(asked)).keys() == {"/mrn", *(f"/{name}" for name in slips)}
+
+
+def test_a_start_that_is_missing_is_named_beside_other_slips(api: Api) -> None:
+    assert errors_of(api.post({"nrm": "x", "date": "2030-01-15"})).keys() >= {"/nrm", "/mrn", "/time"}
+    assert "/date" not in errors_of(api.post({"nrm": "x", "date": 1, "time": 1}))["/time"]
+
+
 @pytest.mark.parametrize(
     "start",
     [
