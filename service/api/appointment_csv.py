@@ -8,6 +8,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from service.api.representation import ALWAYS_SHOWN, FREE_TEXT
+from service.csv_cells import protected
 from service.request_fields import FIELDS
 
 if TYPE_CHECKING:
@@ -38,9 +39,6 @@ _NESTED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
 }
 """Top-level name of an appointment -> column -> where its value is under that name. The others are a column each."""
-
-_FORMULA = frozenset("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
-"""What a spreadsheet may take for the beginning of a formula; the last four are the first in full width."""
 
 PIECE = 16_384
 """Characters: an answer that is sent line by line takes longer to send than to make."""
@@ -80,16 +78,11 @@ def _cell(one: Mapping[str, Any], path: tuple[str, ...]) -> str | int:
     if value is None:
         return ""
     if isinstance(value, str):
-        return _plain(value)
+        return protected(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
         return value
     if isinstance(value, list):
-        return _plain(";".join(value))
+        return protected(";".join(value))
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")) if value else ""
-
-
-def _plain(text: str) -> str:
-    """Put a quote before what a spreadsheet would run: a person would type it to have a formula taken as text."""
-    return f"'{text}" if text[:1] in _FORMULA else text
