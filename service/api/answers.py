@@ -26,21 +26,6 @@ def json_answer(
     return Response(document(body), status, headers, content_type="application/json")
 
 
-def answer_unless_known(body: Mapping[str, Any]) -> Response:
-    """Answer in JSON, or 304 to who has exactly that already, by the header If-None-Match.
-
-    The ETag is of the answer itself: whatever changes what this caller sees changes it, be it a row, the time that
-    makes one overdue, the caller's scopes or a newer version of this service.
-    """
-    answer = json_answer(body, headers={"Cache-Control": "private, no-cache"})
-    answer.add_etag()
-    etag, _ = answer.get_etag()
-    if etag and request.if_none_match.contains_weak(etag):
-        answer.status_code = HTTPStatus.NOT_MODIFIED
-        answer.set_data(b"")
-    return answer
-
-
 def best_type(*types: str) -> str:
     """Choose the type of an answer by the header Accept: the first one unless the caller prefers another.
 

@@ -9,11 +9,11 @@ from flask import request, url_for
 from flask.views import MethodView
 
 from service.api import representation
-from service.api.answers import answer_unless_known, json_answer
 from service.api.appointment_list import answer_list
 from service.api.arguments import Blueprint
 from service.api.auth import caller, requires, sees_phi
 from service.api.context import engine, overdue_before, reading, reading_once, settings
+from service.api.etags import answer_unless_known, appointment_answer, refuse_if_changed
 from service.api.idempotency import answer_once
 from service.api.list_query import ListQuery
 from service.api.openapi.parts import headers
@@ -50,7 +50,7 @@ class AppointmentList(MethodView):
     @blueprint.doc(operationId="requestAppointment")
     @blueprint.takes("Prefer")
     @blueprint.arguments(AppointmentIn())
-    @blueprint.response(HTTPStatus.ACCEPTED, AppointmentOut, headers=headers("Location", "Preference-Applied"))
+    @blueprint.response(HTTPStatus.ACCEPTED, AppointmentOut, headers=headers("Location", "ETag", "Preference-Applied"))
     def post(self, body: dict[str, Any]) -> Any:  # noqa: ANN401
         """Ask for an appointment.
 
@@ -116,14 +116,15 @@ class OneAppointment(MethodView):
 
     @requires("write")
     @blueprint.doc(operationId="correctAppointment")
-    @blueprint.takes("Prefer")
+    @blueprint.takes("If-Match", "Prefer")
     @blueprint.arguments(CorrectionIn(partial=True))
-    @blueprint.response(HTTPStatus.ACCEPTED, AppointmentOut, headers=headers("Location", "Preference-Applied"))
+    @blueprint.response(HTTPStatus.ACCEPTED, AppointmentOut, headers=headers("Location", "ETag", "Preference-Applied"))
+    @blueprint.alt_response(HTTPStatus.PRECONDITION_FAILED)
     def patch(self, body: dict[str, Any], appointment_id: str) -> Any:  # noqa: ANN401
         """Correct a failed appointment.
 
         Cobalt is told what changed, and tries again. Fields that are not named stay as they were; null removes an
-        optional one. Only from `failed`, else 409.
+        optional one. Only from `failed`, else 409. With `If-Match` only if nothing has changed since, else 412.
         """
         return _next_attempt(appointment_id, body)
 
@@ -134,12 +135,14 @@ class Resubmission(MethodView):
 
     @requires("write")
     @blueprint.doc(operationId="resubmitAppointment")
-    @blueprint.takes("Prefer")
-    @blueprint.response(HTTPStatus.ACCEPTED, AppointmentOut, headers=headers("Location", "Preference-Applied"))
+    @blueprint.takes("If-Match", "Prefer")
+    @blueprint.response(HTTPStatus.ACCEPTED, AppointmentOut, headers=headers("Location", "ETag", "Preference-Applied"))
+    @blueprint.alt_response(HTTPStatus.PRECONDITION_FAILED)
     def post(self, appointment_id: str) -> Any:  # noqa: ANN401
         """Have a failed appointment tried again.
 
-        As it is, for when the cause was elsewhere. Only from `failed`, else 409.
+        As it is, for when the cause was elsewhere. Only from `failed`, else 409. With `If-Match` only if nothing has
+        changed since, else 412.
         """
         return _next_attempt(appointment_id, {})
 
@@ -166,7 +169,7 @@ def _next_attempt(appointment_id: str, changes: dict[str, Any]) -> Any:  # noqa:
     wanted = CorrectionRequest(
         appointment_id=appointment_id, changes=changes, key_id=caller().key_id, request_id=request_id()
     )
-    return _written(lambda session: _taken(correct(session, wanted, check=check_fields)))
+    return _written(lambda session: _taken(correct(session, wanted, check=check_fields, agree=_agree)))
 
 
 def _written(work: Callable[[Session], Answer]) -> Response:
@@ -181,7 +184,11 @@ def _written(work: Callable[[Session], Answer]) -> Response:
     with autocommit(engine()) as connection:
         row = appointment_views.get_appointment(connection, written)
         record_read(connection, [row.id])
-    return json_answer(_shown(row), HTTPStatus.ACCEPTED)
+    return appointment_answer(_shown(row), HTTPStatus.ACCEPTED)
+
+
+def _agree(row: Appointment) -> None:
+    refuse_if_changed(_shown(row))
 
 
 def _taken(row: Appointment) -> Answer:

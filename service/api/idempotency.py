@@ -10,6 +10,7 @@ from flask import request
 from service.api.answers import json_answer
 from service.api.auth import caller
 from service.api.context import engine, find_replica, settings
+from service.api.etags import appointment_answer
 from service.api.reads import record_read
 from service.db import driver
 from service.errors import InvalidHeaderError
@@ -35,11 +36,16 @@ def answer_once(work: Callable[[Session], Answer]) -> Response:
     """
     answer = do_once(engine(), _once(), work, on_answer=_finish)
     headers = answer.headers | ({"Idempotent-Replayed": "true"} if answer.replayed else {})
-    return json_answer(answer.body, answer.http_status, headers)
+    make = appointment_answer if _shows_appointment(answer) else json_answer
+    return make(answer.body, answer.http_status, headers)
+
+
+def _shows_appointment(answer: Answer) -> bool:
+    return answer.body.get("object") == "appointment"
 
 
 def _finish(session: Session, answer: Answer) -> None:
-    if answer.body.get("object") == "appointment":
+    if _shows_appointment(answer):
         record_read(driver(session), [answer.body["id"]])
     if find_replica() and not answer.replayed:
         session.flush()

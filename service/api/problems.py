@@ -48,6 +48,7 @@ DETAILS = {
     HTTPStatus.NOT_FOUND: "There is nothing under this address.",
     HTTPStatus.METHOD_NOT_ALLOWED: "This address does not take this method; the header Allow says which it takes.",
     HTTPStatus.NOT_ACCEPTABLE: "This address answers in none of the types that the header Accept names.",
+    HTTPStatus.PRECONDITION_FAILED: "It has changed since: its ETag is not one that the header If-Match names.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is larger than this address takes.",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body must be sent with Content-Type: application/json.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "Some fields are missing or wrong; `errors` names each and the fix.",

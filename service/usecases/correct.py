@@ -38,7 +38,11 @@ class CorrectionRequest:
 
 
 def correct(
-    session: Session, wanted: CorrectionRequest, *, check: Callable[[dict[str, Any]], dict[str, Any]]
+    session: Session,
+    wanted: CorrectionRequest,
+    *,
+    check: Callable[[dict[str, Any]], dict[str, Any]],
+    agree: Callable[[Appointment], None] = lambda _row: None,
 ) -> Appointment:
     """Begin the next attempt of a failed appointment; a worker takes it to Cobalt.
 
@@ -46,6 +50,8 @@ def correct(
         session: The caller's transaction.
         wanted: What to change.
         check: Validates the fields as they would be then, and returns them; raises when they are not good.
+        agree: Called with the locked row, before anything else is asked of it; raises when the caller no longer wants
+            this.
 
     Raises:
         NotFoundError: There is no such appointment.
@@ -54,6 +60,7 @@ def correct(
     row = appointments.lock_appointment(session, wanted.appointment_id)
     if row is None:
         raise NotFoundError("there is no appointment with this id")
+    agree(row)
     if row.status != Status.FAILED:
         raise ConflictError(f"only a failed appointment can be corrected; this one is {row.status}")
     if row.submission == "sending":

@@ -43,20 +43,21 @@ def known_rows(stack: Stack) -> dict[str, list[str]]:
 
 
 def configured(document: dict[str, Any]) -> str:
-    """Allow lists to answer 400 to a cursor, which is whatever the page before gave: no schema can say which texts are.
+    """Allow 400 to a cursor, and 412 to an ETag: each is what an answer before gave, and no schema can say which.
 
     Everything else that is wrong with a parameter is a 422, and stays forbidden for good ones.
     """
-    lists = [
-        operation["operationId"]
-        for item in document["paths"].values()
-        for operation in item.values()
-        if isinstance(operation, dict) and PLACES & {one.get("name") for one in operation["parameters"]}
+    operations = [
+        operation for item in document["paths"].values() for operation in item.values() if isinstance(operation, dict)
     ]
+    lists = [one["operationId"] for one in operations if PLACES & {named.get("name") for named in one["parameters"]}]
+    conditional = [one["operationId"] for one in operations if "412" in one["responses"]]
     assert "listAppointments" in lists
-    return (
-        f"[[operations]]\ninclude-operation-id = {json.dumps(lists)}\n"
-        f"checks.positive_data_acceptance.expected-statuses = {json.dumps(['400', *USUAL])}\n"
+    assert "correctAppointment" in conditional
+    return "".join(
+        f"[[operations]]\ninclude-operation-id = {json.dumps(names)}\n"
+        f"checks.positive_data_acceptance.expected-statuses = {json.dumps([status, *USUAL])}\n"
+        for names, status in ((lists, "400"), (conditional, "412"))
     )
 
 

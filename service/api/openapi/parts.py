@@ -11,6 +11,7 @@ from service.api.schemas import APPOINTMENT_ID, QUARANTINED_ID
 Json = dict[str, Any]
 
 REQUEST_ID = "req_01M82H411FTRZNBWNK8888BX86"
+ETAG = '"3-7f2e1c0b9a8d7c6b5a4f3e2d1c0b9a8f7e6d5c4b"'
 INSTANT = "2025-01-01T15:00:00.123456Z"
 
 
@@ -36,7 +37,7 @@ HEADERS: dict[str, Json] = {
         {"type": "string"},
         '</v1/appointments?sort=-created_at&limit=50&cursor=Hk0V>; rel="next"',
     ),
-    "ETag": _header("The version of what was answered (RFC 9110).", {"type": "string"}, '"3"', required=True),
+    "ETag": _header("The version of what was answered (RFC 9110).", {"type": "string"}, ETAG, required=True),
     "Preference-Applied": _header("Which preferences were followed (RFC 7240).", {"type": "string"}, "wait=30"),
     "Vary": _header("Request headers that decide what is answered.", {"type": "string"}, "Accept"),
     "Cache-Control": _header("How long it may be kept.", {"type": "string"}, "no-cache"),
@@ -89,7 +90,16 @@ PARAMETERS: dict[str, Json] = {
         "name": "If-None-Match",
         "description": "The ETag of what the caller has; 304 while that is still so.",
         "schema": {"type": "string"},
-        "example": '"3"',
+        "example": ETAG,
+    },
+    "If-Match": {
+        "in": "header",
+        "name": "If-Match",
+        "description": "The ETag of the appointment as the caller knows it, or several with commas between; 412 when "
+        "it has changed since. An ETag is as good with another key, which may see more or less. `*` is any, a weak one "
+        "(`W/`) none.",
+        "schema": {"type": "string"},
+        "example": ETAG,
     },
     "Prefer": {
         "in": "header",
@@ -159,6 +169,7 @@ _WHEN = {
     HTTPStatus.NOT_ACCEPTABLE: "It cannot be had in any form that `Accept` names.",
     HTTPStatus.GONE: "What this goes on from is no more.",
     HTTPStatus.CONFLICT: "It is not in a state that allows this, or a request with this Idempotency-Key is under way.",
+    HTTPStatus.PRECONDITION_FAILED: "The appointment has changed: it is not what `If-Match` names.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large.",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is not sent as JSON.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "Fields or parameters are missing or wrong, or an Idempotency-Key was used for "
@@ -172,6 +183,7 @@ _BESIDES = {
     HTTPStatus.UNAUTHORIZED: ("WWW-Authenticate",),
     HTTPStatus.FORBIDDEN: ("WWW-Authenticate",),
     HTTPStatus.NOT_FOUND: ("As-Of",),
+    HTTPStatus.PRECONDITION_FAILED: ("ETag",),
     HTTPStatus.TOO_MANY_REQUESTS: ("Retry-After",),
     HTTPStatus.SERVICE_UNAVAILABLE: ("Retry-After",),
 }

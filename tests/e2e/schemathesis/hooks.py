@@ -67,7 +67,10 @@ def before_call(context: Any, case: schemathesis.Case[Any], kwargs: Any) -> None
     key = case.headers.get("Idempotency-Key")
     if isinstance(key, str) and GOOD_KEY.fullmatch(key):
         case.headers["Idempotency-Key"] = f"{PREFIX}-{next(_numbers)}"  # that of another request is refused
-    if not case.meta.generation.mode.is_positive:
+    is_good = case.meta.generation.mode.is_positive
+    if "If-Match" in case.headers and not (is_good and spread(case.headers["If-Match"], 2)):
+        case.headers["If-Match"] = "*"  # a drawn one names no version that there is, and 412 would be all that is seen
+    if not is_good:
         return
     for name, value in case.path_parameters.items():
         if name in KNOWN:
