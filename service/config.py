@@ -11,7 +11,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 from cryptography.fernet import Fernet
 from environs import Env, EnvError, FileAwareEnv, validate
@@ -19,6 +18,7 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
 from service.errors import SettingsError
+from service.zones import is_zone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -145,18 +145,9 @@ def _encryption_keys(env: Env, name: str) -> tuple[str, ...]:
 
 def _timezone(env: Env, name: str) -> str | None:
     zone = _optional(env, name)
-    if zone and not is_timezone(zone):
+    if zone and not is_zone(zone):
         raise SettingsError(f"{name}: is not an IANA time zone like America/New_York")
     return zone
-
-
-def is_timezone(zone: str) -> bool:
-    """Tell whether there is an IANA time zone of this name."""
-    try:
-        ZoneInfo(zone)
-    except (KeyError, ValueError, OSError):  # unknown; not a name; a folder such as America
-        return False
-    return True
 
 
 def _spool_dir(env: Env, name: str) -> Path:

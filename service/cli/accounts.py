@@ -8,10 +8,11 @@ import click
 from rich.table import Table
 
 from service.cli.context import open_engine, show
-from service.config import TIME_FORMATS, Settings, fits_a_header, is_timezone
+from service.config import TIME_FORMATS, Settings, fits_a_header
 from service.db import transaction
 from service.store import accounts as store
 from service.usecases.accounts import add_account
+from service.zones import is_zone
 
 
 def _token(_context: click.Context, _option: click.Parameter, token: str) -> str:
@@ -22,7 +23,7 @@ def _token(_context: click.Context, _option: click.Parameter, token: str) -> str
 
 
 def _zone(_context: click.Context, _option: click.Parameter, zone: str | None) -> str | None:
-    if zone is not None and not is_timezone(zone):
+    if zone is not None and not is_zone(zone):
         raise click.BadParameter("is not an IANA time zone like America/New_York")
     return zone
 
