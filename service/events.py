@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from service.event_bodies import Unreadable, read_body
 from service.failures import Category, classify
-from service.times import occurred_at, starts_at
+from service.times import instants, occurred_at, read_written
+from service.zones import find_zone
 
 
 class Kind(StrEnum):
@@ -21,12 +22,14 @@ class Confirmation(NamedTuple):
     """What Cobalt booked.
 
     `date_time` is Cobalt's text as it came: local without offset [S], or with `Z` or an offset [P].
-    `timezone` is an IANA name. `starts_at` is the same instant in UTC, or None when the two do not name one.
+    `timezone` is the zone in Cobalt's words, an IANA name [S]. `start` is the text read, aware if it has an
+    offset; None when it cannot be read. `instants` are those in UTC that the two can mean, see `times.instants`.
     """
 
     date_time: str
     timezone: str | None
-    starts_at: datetime | None
+    start: datetime | None
+    instants: tuple[datetime, ...]
     provider_id: str | None
     provider_name: str | None
     secondary_provider_id: str | None
@@ -129,10 +132,12 @@ _KINDS = {kind.value: kind for kind in Kind}
 def _confirmation(data: dict[str, Any]) -> Confirmation:
     date_time = _text(data.get("date_time"))
     zone_name = _text(data.get("timezone")).strip() or None
+    start = read_written(date_time)
     return Confirmation(
         date_time=date_time,
         timezone=zone_name,
-        starts_at=starts_at(date_time, zone_name),
+        start=start,
+        instants=instants(start, find_zone(zone_name)) if start else (),
         provider_id=_id(data, "provider_id", within="data."),
         provider_name=_text(data.get("provider_name")).strip() or None,
         secondary_provider_id=_id(data, "secondary_provider_id", within="data."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timezone
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -90,7 +90,24 @@ def _read_datetime(text: str) -> Start:
     raise ValueError("datetime", "must be a time with an offset like 2025-01-31T10:00:00-05:00")
 
 
-def as_sent(request: Mapping[str, Any], time_format: str, timezone: str | None) -> dict[str, Any]:
+def read_taken(text: str) -> datetime:
+    """Read a ``datetime`` that was taken once, aware: whatever forms were allowed then."""
+    return datetime.fromisoformat(text.upper())
+
+
+def start_of(local: datetime | None, at: datetime | None) -> datetime | None:
+    """Return the start of a request: aware with the offset that it was given, else on the clinic's wall clock.
+
+    Args:
+        local: On the wall clock, as ``Start.local``.
+        at: As ``Start.at``.
+    """
+    if local is None or at is None:
+        return local or at
+    return local.replace(tzinfo=timezone(local - at.astimezone(UTC).replace(tzinfo=None)))
+
+
+def as_sent(request: Mapping[str, Any], time_format: str, zone_name: str | None) -> dict[str, Any]:
     """Make the body that goes to Cobalt: the caller's fields, with times as the account is set to be sent them.
 
     Args:
@@ -98,7 +115,7 @@ def as_sent(request: Mapping[str, Any], time_format: str, timezone: str | None) 
         time_format: ``as_given`` changes nothing; ``12_hour`` sends ``time`` as ``h:mm am``, which Cobalt's
             later documentation demands; ``datetime`` joins ``date`` and ``time`` to one field with the offset
             of the account's time zone. What the caller gave as ``datetime`` is never touched.
-        timezone: The account's IANA time zone.
+        zone_name: The account's IANA time zone.
     """
     body = {name: value for name, value in request.items() if value is not None}
     if time_format == "as_given" or "datetime" in body or not {"date", "time"} <= body.keys():
@@ -108,7 +125,7 @@ def as_sent(request: Mapping[str, Any], time_format: str, timezone: str | None) 
         half = "am" if local.hour < HALF_DAY else "pm"
         return body | {"time": f"{(local.hour - 1) % HALF_DAY + 1}:{local.minute:02} {half}"}
     del body["date"], body["time"]
-    return body | {"datetime": local.replace(tzinfo=ZoneInfo(timezone or "UTC")).isoformat()}
+    return body | {"datetime": local.replace(tzinfo=ZoneInfo(zone_name or "UTC")).isoformat()}
 
 
 def changed_fields(body: Mapping[str, Any], taken: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
-from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 # Read by Python itself, ten times as fast as the other forms; newer ones take 24:00 for the next day.
@@ -11,7 +10,7 @@ _STAMP = re.compile(
     r"(\d{4})-(\d\d?)-(\d\d?)[Tt\s]\s{0,3}"
     r"(\d\d?):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?\s{0,3}"
     r"(?:([AaPp])\.?[Mm]\.?)?\s{0,3}"
-    r"(?:([Zz]|UTC|GMT)|([+-]\d\d)(?::?(\d\d))?)?",
+    r"(?:([Zz]|UTC|GMT)|([+-]\d\d?)(?::?(\d\d))?)?",
     re.ASCII,
 )
 _EPOCH = re.compile(r"\d{9,13}(?:\.\d+)?", re.ASCII)
@@ -30,8 +29,11 @@ def is_plausible(moment: datetime) -> bool:
     return FIRST_YEAR <= moment.year <= LAST_YEAR
 
 
-def _stamp(text: str) -> datetime | None:
-    """Return a date with a time of day, aware if the text has an offset, else naive; None for other texts."""
+def read_written(text: str) -> datetime | None:
+    """Read a date with a time of day as Cobalt writes it: aware if it has an offset, else naive; None for other texts.
+
+    Offsets may lack a digit: `-7:00` [P].
+    """
     if _USUAL.fullmatch(text):
         try:
             return datetime.fromisoformat(text)
@@ -72,7 +74,7 @@ def _hour(hour: int, half: str | None) -> int:
 def occurred_at(created: object) -> datetime | None:
     """Read `created`: ISO 8601 with Z [S]; also other offsets, none (UTC), epoch seconds or milliseconds."""
     if isinstance(created, str):
-        moment = _stamp(created)
+        moment = read_written(created)
         if moment is None:
             text = created.strip()
             return _from_epoch(float(text)) if _EPOCH.fullmatch(text) else None
@@ -90,30 +92,29 @@ def _from_epoch(number: float) -> datetime | None:
     return None
 
 
-def starts_at(date_time: str, zone_name: str | None) -> datetime | None:
-    """Return the instant in UTC. An offset in the text wins over the zone.
+def instants(moment: datetime, zone: ZoneInfo | None) -> tuple[datetime, ...]:
+    """Return the instants, in UTC, that a time can be: one if it has an offset, none if the zone is not known either.
 
-    Where clocks go back and an hour comes twice, it is the first; where they go forward and it never comes,
-    it is read as if they had not gone yet (fold 0): 02:30 on that day in New York is 07:30 UTC.
+    Where clocks go back and an hour comes twice, there are two, the first one first. Where they go forward and it never
+    comes, it is read as if they had not gone yet: 02:30 on that day in New York is 07:30 UTC.
     """
-    moment = _stamp(date_time)
-    if moment is None:
-        return None
-    if moment.tzinfo is None:
-        zone = find_zone(zone_name) if zone_name else None
+    try:
+        if moment.tzinfo is not None:
+            return (moment.astimezone(UTC),)
         if zone is None:
-            return None
-        moment = moment.replace(tzinfo=zone)
-    try:
-        return moment.astimezone(UTC)
+            return ()
+        first, second = (moment.replace(tzinfo=zone, fold=fold) for fold in (0, 1))
+        return tuple(one.astimezone(UTC) for one in ((first, second) if _ahead(first) > _ahead(second) else (first,)))
     except OverflowError:  # in the first or last hours that datetime knows
-        return None
+        return ()
 
 
-@lru_cache(maxsize=512)  # some 400 zones are in use; unknown names are kept too
-def find_zone(name: str) -> ZoneInfo | None:
-    """Find an IANA zone; None for a name that is none."""
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):  # unknown; not a name; a folder such as America
-        return None
+def never_comes(local: datetime, zone: ZoneInfo) -> bool:
+    """Tell whether clocks are put forward over a time on the wall."""
+    first, second = (local.replace(tzinfo=zone, fold=fold) for fold in (0, 1))
+    return _ahead(first) < _ahead(second)
+
+
+def _ahead(moment: datetime) -> timedelta:
+    """Return how far the clock is ahead of UTC."""
+    return moment.utcoffset() or timedelta()

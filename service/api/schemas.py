@@ -115,7 +115,7 @@ class ConfirmationOut(Schema):
     """What Cobalt confirmed."""
 
     date_time = _shown_or_null("The start as Cobalt wrote it", "2025-01-01T10:00")
-    timezone = _shown_or_null("IANA", "America/New_York")
+    timezone = _shown_or_null("The clinic's zone as Cobalt wrote it, mostly IANA", "America/New_York")
     starts_at = _time(allow_none=True, description="The start in UTC, where the zone is known")
     provider_id = _shown_or_null("At the EHR", "emr_prov_123")
     provider_name = _shown_or_null("At the EHR", "Dr. Smith")

@@ -10,6 +10,7 @@ from sqlalchemy import select, text
 
 from service.models import Appointment
 from service.pipeline import document
+from service.request_fields import read_taken
 from service.states import Ruling, Standing, Status
 
 if TYPE_CHECKING:
@@ -46,8 +47,7 @@ class Locked:
 
     Args:
         asked_mrn: The MRN that was asked for.
-        asked_local: The start that was asked for, on the clinic's wall clock.
-        asked_datetime: The text of it, where it was given with an offset.
+        asked_start: The start that was asked for, aware where it was given with an offset.
         changed: Whether there is something to write back.
         outcome: What the status rests on from now on; None while that is what it was.
     """
@@ -55,8 +55,7 @@ class Locked:
     id: str
     standing: Standing
     asked_mrn: str
-    asked_local: datetime | None
-    asked_datetime: str | None
+    asked_start: datetime | None
     changed: bool = False
     outcome: Outcome | None = None
 
@@ -156,6 +155,7 @@ def belongs_to_another(session: Session, cobalt_id: str, appointment_id: str) ->
 
 
 def _locked(row: Mapping[str, Any]) -> Locked:
+    given = row["asked_datetime"]
     return Locked(
         id=row["id"],
         standing=Standing(
@@ -166,8 +166,7 @@ def _locked(row: Mapping[str, Any]) -> Locked:
             failures=row["failures"],
         ),
         asked_mrn=row["mrn"],
-        asked_local=row["starts_local"],
-        asked_datetime=row["asked_datetime"],
+        asked_start=row["starts_local"] if given is None else read_taken(given),
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import func, select, text
 
 from service.models import Appointment, Event
+from service.zones import find_zone
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -160,12 +161,12 @@ def last_confirmed_zone(session: Session, appointment_id: str) -> str | None:
         .limit(LATEST)
         .subquery()
     )
-    return session.scalar(
+    zones = session.scalars(
         select(latest.c.zone)
         .where(latest.c.location == location, latest.c.zone.is_not(None))
         .order_by(latest.c.created_at.desc())
-        .limit(1)
     )
+    return next(filter(find_zone, zones), None)
 
 
 def find_overlooked(session: Session) -> list[str]:

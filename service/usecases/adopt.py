@@ -11,11 +11,14 @@ from service.errors import ConflictError, NotFoundError
 from service.events import event_from
 from service.evidence import Asked, Evidence, fits, from_event
 from service.failures import Category
+from service.request_fields import start_of
+from service.starts import Fit
 from service.states import EVER, Status
 from service.store import appointments, asking, decisions, events
 from service.usecases.match_waiting import match_waiting
 from service.usecases.record_reply import CLOCK_MARGIN, take_back
 from service.usecases.settling import refuse
+from service.zones import find_zone
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -62,7 +65,7 @@ def adopt(
     """
     now = datetime.now(UTC)
     with transaction(engine) as session:
-        zone = zone or asking.last_confirmed_zone(session, question.appointment_id)
+        zone = zone if find_zone(zone) else asking.last_confirmed_zone(session, question.appointment_id)
         candidates = _candidates(session, question, listed or [], zone, references)
         events.lock_ids(session, candidates)
         row = _lock_waiting(session, question.appointment_id)
@@ -71,7 +74,7 @@ def adopt(
         known = asking.find_known(session, candidates)
         [refused] = decisions.find_refused(session, [row.id]).values()
         free = [cobalt_id for cobalt_id in candidates if cobalt_id not in known and cobalt_id not in refused]
-        if len(free) == 1 and not _contested(session, question, free[0], candidates[free[0]], zone):
+        if len(free) == 1 and _is_certain(session, question, free[0], candidates[free[0]], zone):
             _give(session, row, free[0], now=now, overdue_after=overdue_after)
             decisions.record(session, row, "adopted", person=None, now=now, cobalt_ids=free)
             return "adopted"
@@ -194,7 +197,7 @@ def _candidates(
     zone: str | None,
     references: Mapping[str, str],
 ) -> dict[str, list[Evidence]]:
-    """Group the evidence by id at Cobalt, and keep the ids of which all of it fits."""
+    """Group the evidence by id at Cobalt, and keep the ids of which all of it fits, or may fit."""
     waiting = (
         from_event(event_from(event.payload, received_at=event.received_at))
         for event in asking.find_unmatched(session, question.mrn)
@@ -205,20 +208,24 @@ def _candidates(
         if one is not None:
             by_id.setdefault(one.cobalt_id, []).append(one)
     asked = _asked(question, zone)
-    return {cobalt_id: group for cobalt_id, group in sorted(by_id.items()) if all(fits(one, asked) for one in group)}
+    return {cobalt_id: group for cobalt_id, group in sorted(by_id.items()) if _all_fit(group, asked)}
 
 
-def _contested(
+def _is_certain(
     session: Session, question: Question, cobalt_id: str, group: Sequence[Evidence], zone: str | None
 ) -> bool:
-    """Tell whether another request that waits for its id could be the one just as well."""
+    """Tell whether the evidence fits beyond doubt, and no other request that waits for its id could be the one too."""
+    if _all_fit(group, _asked(question, zone)) is not Fit.YES:
+        return False
     rivals = asking.find_rivals(session, question)
     refused = decisions.find_refused(session, [rival.id for rival in rivals])
-    return any(
-        cobalt_id not in refused[rival.id] and all(fits(one, _asked(rival, zone)) for one in group) for rival in rivals
-    )
+    return not any(cobalt_id not in refused[rival.id] and _all_fit(group, _asked(rival, zone)) for rival in rivals)
+
+
+def _all_fit(group: Sequence[Evidence], asked: Asked) -> Fit:
+    return min(fits(one, asked) for one in group)
 
 
 def _asked(one: Question | Appointment, zone: str | None) -> Asked:
     sent_at = one.sent_at or datetime.now(UTC)
-    return Asked(one.mrn, one.starts_local, one.starts_at, zone, one.provider, sent_at - CLOCK_MARGIN)
+    return Asked(one.mrn, start_of(one.starts_local, one.starts_at), zone, one.provider, sent_at - CLOCK_MARGIN)

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +17,12 @@ from service.db import transaction
 from service.errors import AppointmentsError, CobaltError
 from service.event_bodies import Unreadable
 from service.events import event_from
-from service.evidence import Evidence, named
+from service.evidence import Evidence, from_event
 from service.states import Disposition
 from service.store import asking, events
 from service.store.events import Arrival, Source
 from service.store.quarantine import Unread
+from service.times import occurred_at
 from service.usecases.accounts import account_references, get_credentials
 from service.usecases.adopt import adopt, give_up
 from service.usecases.apply_events import apply
@@ -256,17 +258,8 @@ def _evidence(entry: dict[str, Any]) -> Evidence | None:
     except Unreadable as unreadable:
         logger.error("an entry of Cobalt's list cannot be read", problem=str(unreadable))  # noqa: TRY400
         return None
-    confirmed = event.confirmation
-    if event.cobalt_appointment_id is None or confirmed is None:
-        return None
-    created = entry.get("created_at")
-    return Evidence(
-        event.cobalt_appointment_id,
-        event.mrn,
-        confirmed.starts_at,
-        named(confirmed.provider_name, confirmed.provider_id),
-        _time(created) if isinstance(created, str) else None,
-    )
+    seen = from_event(event)
+    return seen and replace(seen, at=occurred_at(entry.get("created_at")))
 
 
 def _created_event(entry: dict[str, Any], now: datetime, *, zone: str | None = None) -> dict[str, Any]:
@@ -313,11 +306,3 @@ def _listed_event(
     if status in NOT_BOOKED:
         return None
     return _created_event(entry, now, zone=zone)
-
-
-def _time(text: str) -> datetime | None:
-    try:
-        time_ = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return time_ if time_.tzinfo else time_.replace(tzinfo=UTC)

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from service import states
 from service.events import Kind
-from service.evidence import TOLERANCE
-from service.request_fields import read_start
+from service.starts import TOLERANCE, Fit, compare
 from service.states import Decision, Ruling, Status, judge
 from service.store.appointments import Locked, Outcome
-from service.times import find_zone, is_plausible
+from service.times import is_plausible
 
 if TYPE_CHECKING:
     from service.events import Confirmation, Event
@@ -75,7 +74,7 @@ def discrepancies(row: Locked, event: Event) -> list[str]:
     found = []
     if event.mrn is not None and event.mrn.strip() != row.asked_mrn.strip():
         found.append("mrn")
-    if event.confirmation and _starts_elsewhere(row, event):
+    if event.confirmation and _starts_elsewhere(row, event.confirmation):
         found.append("start")
     return found
 
@@ -83,9 +82,10 @@ def discrepancies(row: Locked, event: Event) -> list[str]:
 def _outcome(row: Locked, event: Event, source: str, now: datetime) -> Outcome:
     outcome = Outcome(now, learned_from=source, discrepancies=discrepancies(row, event))
     if event.confirmation:
-        outcome.confirmation = _confirmation(event.confirmation)
+        starts_at = _confirmed_instant(row, event.confirmation)
+        outcome.confirmation = _confirmation(event.confirmation, starts_at)
         # Not what an earlier confirmation said, or the order in which two of them come would matter.
-        outcome.starts_at = _kept_start(event.confirmation) or _asked_instant(row)
+        outcome.starts_at = starts_at or _asked_instant(row)
     if event.failure:
         outcome.failure_category = event.failure.category.value
         outcome.failure = failure_record(
@@ -94,39 +94,30 @@ def _outcome(row: Locked, event: Event, source: str, now: datetime) -> Outcome:
     return outcome
 
 
-def _starts_elsewhere(row: Locked, event: Event) -> bool:
-    """Tell whether a confirmed start is not the one asked for; times that cannot be compared are not."""
-    confirmed = event.confirmation
-    if confirmed is None:
+def _starts_elsewhere(row: Locked, confirmed: Confirmation) -> bool:
+    """Tell whether a confirmed start is not the one asked for; one that cannot be read is not known to be another."""
+    if confirmed.start is None or row.asked_start is None:
         return False
-    asked = _asked_instant(row)
-    if asked is not None and confirmed.starts_at is not None:
-        return abs(asked - confirmed.starts_at) > TOLERANCE
-    local = _on_the_wall(confirmed)
-    return row.asked_local is not None and local is not None and abs(row.asked_local - local) > TOLERANCE
+    return compare(confirmed.start, row.asked_start, said_zone=confirmed.timezone) is Fit.NO
 
 
 def _asked_instant(row: Locked) -> datetime | None:
-    return None if row.asked_datetime is None else read_start({"datetime": row.asked_datetime}).at
+    asked = row.asked_start
+    return asked.astimezone(UTC) if asked and asked.tzinfo else None
 
 
-def _kept_start(confirmed: Confirmation) -> datetime | None:
-    """Return the instant to keep. One in an impossible year differs from what was asked for, and stays in the text."""
-    return confirmed.starts_at if confirmed.starts_at and is_plausible(confirmed.starts_at) else None
+def _confirmed_instant(row: Locked, confirmed: Confirmation) -> datetime | None:
+    """Return the instant to keep: where clocks go back and an hour comes twice, the one that was asked for.
+
+    One in an impossible year differs from what was asked for, and stays in the text.
+    """
+    asked = _asked_instant(row)
+    wanted = [one for one in confirmed.instants if asked and abs(one - asked) <= TOLERANCE]
+    found = next(iter(wanted or confirmed.instants), None)
+    return found if found and is_plausible(found) else None
 
 
-def _on_the_wall(confirmed: Confirmation) -> datetime | None:
-    zone = find_zone(confirmed.timezone or "")
-    if zone is None or confirmed.starts_at is None:
-        return None
-    try:
-        return confirmed.starts_at.astimezone(zone).replace(tzinfo=None)
-    except OverflowError:  # in the last hours that datetime knows
-        return None
-
-
-def _confirmation(confirmed: Confirmation) -> dict[str, Any]:
-    starts_at = _kept_start(confirmed)
+def _confirmation(confirmed: Confirmation, starts_at: datetime | None) -> dict[str, Any]:
     return {
         "date_time": confirmed.date_time,
         "timezone": confirmed.timezone,

@@ -244,7 +244,71 @@ def test_a_zone_that_cobalt_once_made_up_keeps_nobody_from_adopting(engine: Engi
     assert state(engine, one)[:2] == ("created", "accepted")
 
 
+UNUSABLE = [None, "", "Mars/Olympus_Mons", "localtime"]
+ZONES = [*UNUSABLE, "America/New_York", "america/new_york", "Eastern Standard Time"]
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_the_outcome_settles_it_in_whatever_way_the_zone_is_written(
+    engine: Engine, settle: Callable[[], None], zone: str | None
+) -> None:
+    [one] = lose(engine)
+    tell(engine, "created", "c1", timezone=zone)
+    settle()
+    assert state(engine, one) == ("created", "accepted", "c1", [])
+    assert row(engine, one)["discrepancies"] == []
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_another_day_settles_nothing_in_whatever_way_the_zone_is_written(
+    engine: Engine, settle: Callable[[], None], zone: str | None
+) -> None:
+    [one] = lose(engine)
+    tell(engine, "created", "c1", date_time="2025-02-20T15:07", timezone=zone)
+    tell(engine, "created", "c2", date_time="2025-01-02T10:00", timezone=zone)
+    settle()
+    assert state(engine, one) == ("processing", "unconfirmed", None, [])
+
+
+@pytest.mark.parametrize("said", ["01:30", "01:30:00-05:00", "06:30Z"])
+def test_the_second_of_an_hour_that_comes_twice_is_settled_by_its_outcome(
+    engine: Engine, settle: Callable[[], None], said: str
+) -> None:
+    day = "2030-11-03T"
+    [one] = lose(engine, date=None, time=None, datetime=f"{day}01:30:00-05:00")
+    tell(engine, "created", "c1", date_time=f"{day}{said}")
+    settle()
+    assert state(engine, one) == ("created", "accepted", "c1", [])
+    assert columns(row(engine, one), "discrepancies", "starts_at") == ([], datetime(2030, 11, 3, 6, 30, tzinfo=UTC))
+
+
 # --- left for a person
+
+
+@pytest.mark.parametrize("said", ["sometime", "2025-01-01", "", None])
+def test_a_start_that_cannot_be_read_is_for_a_person(
+    engine: Engine, cobalt: FakeCobalt, settle: Callable[[], None], said: str | None
+) -> None:
+    [one] = lose(engine)
+    tell(engine, "created", "c1", date_time=said)
+    settle()
+    assert state(engine, one) == ("processing", "unconfirmed", None, ["c1"])
+    pass_time(engine, 2)
+    settle()
+    assert state(engine, one) == ("processing", "unconfirmed", None, ["c1"])
+
+    [other] = lose(engine, mrn="42")
+    cobalt.listed = [entry("c2", patient_mrn="42", datetime=said)]
+    settle()
+    assert state(engine, other) == ("processing", "unconfirmed", None, ["c2"])
+
+
+def test_where_one_start_can_be_read_the_other_still_needs_a_person(engine: Engine, settle: Callable[[], None]) -> None:
+    [one] = lose(engine)
+    tell(engine, "created", "c1")
+    tell(engine, "created", "c2", date_time="sometime")
+    settle()
+    assert state(engine, one) == ("processing", "unconfirmed", None, ["c1", "c2"])
 
 
 def test_an_event_that_fits_two_requests_is_shown_with_both(engine: Engine, settle: Callable[[], None]) -> None:
@@ -359,6 +423,9 @@ def test_a_listed_appointment_is_adopted_and_then_confirmed(
         {"object_metadata": {"source": "ehr"}},
         {"patient_mrn": "123456780"},
         {"datetime": "2025-01-01T15:30:00.000Z", "provider_name": "Dr. Jones"},
+        {"datetime": "2025-01-02T15:07:00"},
+        {"datetime": "2025-01-02T10:00:00"},
+        {"datetime": "2025-01-02T15:00:00.000Z"},
         {"provider_name": "Dr. Jones"},
         {"created_at": "2024-12-31T10:00:00.000Z"},
         {"id": "known"},
@@ -378,6 +445,23 @@ def test_a_listed_appointment_that_is_not_this_one_is_left_alone(
     settle()
     assert state(engine, one) == ("processing", "unconfirmed", None, [])
     assert any(asked[0] == "list" for asked in cobalt.asked)
+
+
+@pytest.mark.parametrize("listed", ["2025-01-01T10:00:00", "2025-01-01T10:00:00-5:00", "2025-01-01T15:00:00Z"])
+@pytest.mark.parametrize("zone", [None, "America/New_York"])
+def test_a_listed_start_is_read_on_the_clock_of_the_account(
+    engine: Engine, cobalt: FakeCobalt, listed: str, zone: str | None
+) -> None:
+    set_up = {"COBALT_TIMEZONE": zone} if zone else {}
+    settings = settings_from(COBALT_ACCOUNT=ACCOUNT, COBALT_ACCESS_TOKEN="token_1", **set_up)
+    [one] = lose(engine)
+    [other] = lose(engine, mrn="42", time="11:00")
+    cobalt.listed = [entry("c1", datetime=listed), entry("c2", patient_mrn="42", datetime=listed)]
+    for _ in range(2):
+        look(engine, settings, cobalt)
+    assert state(engine, one)[1:3] == ("accepted", "c1")
+    found = "c2" if zone is None and listed.endswith("Z") else None  # in some zone it is eleven then
+    assert state(engine, other)[2:] == (found, [])
 
 
 def test_an_odd_entry_of_the_list_does_not_hide_the_right_one(

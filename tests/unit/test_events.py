@@ -55,7 +55,8 @@ def test_the_documented_success_is_read_in_full() -> None:
         confirmation=Confirmation(
             date_time="2025-01-01T10:00",
             timezone="America/New_York",
-            starts_at=datetime(2025, 1, 1, 15, 0, tzinfo=UTC),
+            start=datetime(2025, 1, 1, 10, 0),  # noqa: DTZ001 (a wall clock)
+            instants=(datetime(2025, 1, 1, 15, 0, tzinfo=UTC),),
             provider_id="emr_prov_123",
             provider_name="Dr. Smith",
             secondary_provider_id="emr_sec_prov_456",
@@ -356,15 +357,22 @@ def test_without_a_plausible_time_it_occurred_when_it_was_received(created: obje
         ("2025-01-01 10:00pm", "Etc/UTC", "2025-01-01T22:00"),
         ("2025-01-01 12:15 a.m.", "Etc/UTC", "2025-01-01T00:15"),
         ("2025-01-01 12:15 PM", "Etc/UTC", "2025-01-01T12:15"),
+        ("2025-01-01T10:00:00-5:00", None, "2025-01-01T15:00"),
+        ("2025-01-01T10:00:00-500", None, "2025-01-01T15:00"),
+        ("2025-01-01T10:00:00+5:30", None, "2025-01-01T04:30"),
+        ("2025-01-01T10:00:00-7", None, "2025-01-01T17:00"),
+        ("2025-01-01T10:00", "america/new_york", "2025-01-01T15:00"),
+        ("2025-01-01T10:00", "Eastern Standard Time", "2025-01-01T15:00"),
         # Clocks go forward, 02:30 never comes; clocks go back, 01:30 comes twice.
         ("2025-03-09T02:30", "America/New_York", "2025-03-09T07:30"),
-        ("2025-11-02T01:30", "America/New_York", "2025-11-02T05:30"),
+        ("2025-11-02T01:30", "America/New_York", "2025-11-02T05:30 2025-11-02T06:30"),
     ],
 )
 def test_the_start_is_known_in_utc_and_the_text_is_kept(date_time: str, timezone: str | None, utc: str) -> None:
     confirmation = confirmed(date_time=date_time, timezone=timezone)
-    assert confirmation.starts_at == datetime.fromisoformat(utc).replace(tzinfo=UTC)
+    assert confirmation.instants == tuple(datetime.fromisoformat(f"{one}Z") for one in utc.split())
     assert confirmation.date_time == date_time
+    assert confirmation.timezone == (timezone.strip() if timezone else None)
 
 
 @pytest.mark.parametrize(
@@ -390,9 +398,9 @@ def test_the_start_is_known_in_utc_and_the_text_is_kept(date_time: str, timezone
         (20250101, "America/New_York"),
     ],
 )
-def test_a_start_that_cannot_be_known_is_none_and_the_event_is_read(date_time: object, timezone: object) -> None:
+def test_a_start_that_cannot_be_known_is_no_instant_and_the_event_is_read(date_time: object, timezone: object) -> None:
     confirmation = confirmed(date_time=date_time, timezone=timezone)
-    assert confirmation.starts_at is None
+    assert confirmation.instants == ()
     assert confirmation.date_time == ("" if date_time is None else str(date_time))
 
 

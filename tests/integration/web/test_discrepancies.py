@@ -30,6 +30,16 @@ def found(api: Api, **query: str) -> set[str]:
         ({"date_time": "2030-01-15T16:00:00Z"}, ["start"]),
         ({"date_time": "2030-01-15T10:00", "timezone": "America/Chicago"}, []),  # asked for on the clinic's clock
         ({"date_time": "2030-01-15T15:00:00Z", "timezone": None}, []),  # no clock to compare with
+        *(
+            said
+            for zone in (None, "", "Mars/Olympus_Mons", "localtime", "america/new_york", "Eastern Standard Time")
+            for said in (
+                ({"timezone": zone}, []),
+                ({"date_time": "2030-01-15T10:30", "timezone": zone}, ["start"]),
+                ({"date_time": "2030-01-16T10:00", "timezone": zone}, ["start"]),
+                ({"date_time": "2030-01-16T15:00:00Z", "timezone": zone}, ["start"]),
+            )
+        ),
         ({"date_time": "sometime"}, []),
         ({"mrn": OTHER, "date_time": "2030-01-16T10:00"}, ["mrn", "start"]),
     ],
@@ -57,6 +67,37 @@ def test_a_start_with_an_offset_is_compared_as_an_instant(
     one = book.accepted("c1", mrn="123456789", date=None, time=None, datetime="2030-01-15T10:00:00-05:00")
     book.tell("created", "c1", **said)
     assert api.read(f"/v1/appointments/{one}")["discrepancies"] == flagged
+
+
+@pytest.mark.parametrize("zone", [None, "Mars/Olympus_Mons", "Eastern Standard Time"])
+def test_a_start_with_an_offset_is_compared_though_the_zone_is_of_no_use(
+    api: Api, book: Book, zone: str | None
+) -> None:
+    asked: dict[str, Any] = {"mrn": "123456789", "date": None, "time": None, "datetime": "2030-01-15T10:00:00-05:00"}
+    right, wrong = book.accepted("c1", **asked), book.accepted("c2", **asked)
+    book.tell("created", "c1", timezone=zone)
+    book.tell("created", "c2", timezone=zone, date_time="2030-01-16T10:00")
+    assert api.read(f"/v1/appointments/{right}")["discrepancies"] == []
+    assert api.read(f"/v1/appointments/{wrong}")["discrepancies"] == ["start"]
+
+
+def test_an_hour_that_never_comes_is_confirmed_as_it_was_asked_for(api: Api, book: Book) -> None:
+    one = book.accepted("c1", mrn="123456789", date="2030-03-10", time="02:30")
+    book.tell("created", "c1", date_time="2030-03-10T02:30")
+    assert api.read(f"/v1/appointments/{one}")["discrepancies"] == []
+
+
+@pytest.mark.parametrize(("offset", "starts_at"), [("-04:00", "05:30"), ("-05:00", "06:30")])
+def test_an_hour_that_comes_twice_is_confirmed_as_the_one_that_was_asked_for(
+    api: Api, book: Book, offset: str, starts_at: str
+) -> None:
+    start = f"2030-11-03T01:30:00{offset}"
+    one = book.accepted("c1", mrn="123456789", date=None, time=None, datetime=start)
+    book.tell("created", "c1", date_time="2030-11-03T01:30")
+    shown = api.read(f"/v1/appointments/{one}")
+    assert shown["discrepancies"] == []
+    assert shown["confirmation"]["starts_at"] == f"2030-11-03T{starts_at}:00Z"
+    assert found(api, starts_from=shown["confirmation"]["starts_at"]) == {one}
 
 
 def test_a_failure_that_names_another_patient_is_flagged_too(api: Api, book: Book) -> None:
