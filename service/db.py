@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import select
+import time
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,11 +14,12 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 from psycopg.types.json import set_json_loads
 from sqlalchemy import create_engine, event
-from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
-from service.errors import DatabaseBusyError, DatabaseUnavailableError
+from service import log, metrics
+from service.errors import DatabaseBusyError, DatabaseFaultError, DatabaseUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,10 +30,15 @@ if TYPE_CHECKING:
 
 RV = TypeVar("RV")
 
+logger = log.get_logger(__name__)
+
 _DECODER = json.JSONDecoder()
 
 CONNECT_TIMEOUT = 2
 """Seconds. The shortest that libpq honours; whoever has less time waits beside the connection, not for it."""
+
+TELL_EVERY = 1.0
+"""Seconds between two lines of the log about the same fault of the database."""
 
 
 class BoundedConnection(psycopg.Connection[Any]):
@@ -141,12 +148,53 @@ _BUSY = (
     psycopg.errors.DeadlockDetected,
     psycopg.errors.SerializationFailure,
 )
+# Classes of SQLSTATE that are about what was given: data exceptions, broken constraints, program limits.
+_OF_WHAT_WAS_GIVEN = frozenset({"22", "23", "54"})
 
 
 def is_away(error: BaseException) -> bool:
     """Tell whether an error says that PostgreSQL is away or busy, rather than that it refuses what it was given."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    return isinstance(error, _AWAY) and not isinstance(cause, psycopg.errors.ProgramLimitExceeded)
+    return isinstance(error, _AWAY) and not _is_of_what_was_given(_driver_error(error))
+
+
+def is_of_the_database(error: BaseException) -> bool:
+    """Tell whether an error says that PostgreSQL is away, busy or not as it should be, whatever it was given."""
+    return _in_our_words(error) is not None
+
+
+def refusal(error: BaseException) -> str:
+    """Say in a few words, without any value, what an error is: ``SQLSTATE 23514 CheckViolation (ck_events_source)``."""
+    cause = _driver_error(error)
+    state = getattr(cause, "sqlstate", None)
+    constraint = getattr(getattr(cause, "diag", None), "constraint_name", None)
+    words = (state and f"SQLSTATE {state}", type(cause).__name__, constraint and f"({constraint})")
+    return " ".join(word for word in words if word)
+
+
+def _driver_error(error: BaseException) -> BaseException:
+    return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+
+
+def _is_of_what_was_given(cause: BaseException) -> bool:
+    # A column that must not be null and is: the reader of events and the API's schemas leave none of ours out, so it
+    # is one that this code does not know.
+    state = getattr(cause, "sqlstate", None) or ""
+    return state[:2] in _OF_WHAT_WAS_GIVEN and not isinstance(cause, psycopg.errors.NotNullViolation)
+
+
+def _in_our_words(error: BaseException) -> DatabaseUnavailableError | None:
+    """Translate an error; None for one that is about what PostgreSQL was given, or is none of the database's."""
+    cause = _driver_error(error)
+    if isinstance(cause, _BUSY):
+        return DatabaseBusyError("PostgreSQL is away or too slow")
+    if is_away(error):
+        return DatabaseUnavailableError("PostgreSQL is away or too slow")
+    if isinstance(cause, psycopg.errors.ReadOnlySqlTransaction) or getattr(error, "connection_invalidated", False):
+        return DatabaseUnavailableError("PostgreSQL went away or takes no writes")
+    state = getattr(cause, "sqlstate", None)
+    if not isinstance(cause, psycopg.Error) or state is None or _is_of_what_was_given(cause):
+        return None
+    return DatabaseFaultError(state, refusal(error))
 
 
 def driver(session: Session) -> psycopg.Connection[Any]:
@@ -164,6 +212,7 @@ def transaction(engine: Engine | Connection) -> Iterator[Session]:
 
     Raises:
         DatabaseBusyError: It gave up on a lock, or on a statement that took too long.
+        DatabaseFaultError: PostgreSQL is there, and not as it should be.
         DatabaseUnavailableError: PostgreSQL could not be reached, went away, or did not answer in time.
     """
     with our_errors(), Session(engine, expire_on_commit=False) as session, session.begin():
@@ -176,6 +225,7 @@ def autocommit(engine: Engine) -> Iterator[psycopg.Connection[Any]]:
 
     Raises:
         DatabaseBusyError: As ``transaction``.
+        DatabaseFaultError: As ``transaction``.
         DatabaseUnavailableError: As ``transaction``.
     """
     with our_errors():
@@ -198,20 +248,33 @@ def our_errors() -> Iterator[None]:
 
     Raises:
         DatabaseBusyError: As ``transaction``.
+        DatabaseFaultError: As ``transaction``.
         DatabaseUnavailableError: As ``transaction``.
     """
     try:
         yield
-    except _AWAY as error:
-        if not is_away(error):
-            raise  # what was to be written is too large for PostgreSQL, which is well
-        busy = isinstance(error.orig if isinstance(error, DBAPIError) else error, _BUSY)
-        raise (DatabaseBusyError if busy else DatabaseUnavailableError)("PostgreSQL is away or too slow") from error
-    except (DBAPIError, psycopg.Error) as error:
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        if isinstance(cause, psycopg.errors.ReadOnlySqlTransaction) or getattr(error, "connection_invalidated", False):
-            raise DatabaseUnavailableError("PostgreSQL went away or takes no writes") from error
-        raise
+    except (SQLAlchemyError, psycopg.Error) as error:
+        ours = _in_our_words(error)
+        if ours is None:
+            raise  # what was to be written cannot be, and PostgreSQL is well
+        if isinstance(ours, DatabaseFaultError):
+            _alarm(ours, _driver_error(error))
+        raise ours from error
+
+
+def _alarm(fault: DatabaseFaultError, cause: BaseException) -> None:
+    """Count a fault, and tell it, but not for each of a thousand events a second.
+
+    PostgreSQL's own words are in its log. Here they may not be: they may quote what was to be written.
+    """
+    metrics.database_faulted(fault.sqlstate)
+    now = time.monotonic()
+    if now - _told.get(fault.sqlstate, -TELL_EVERY) >= TELL_EVERY:
+        _told[fault.sqlstate] = now
+        logger.error("PostgreSQL is not as it should be", sqlstate=fault.sqlstate, problem=type(cause).__name__)
+
+
+_told: dict[str, float] = {}  # SQLSTATE -> when it was told last
 
 
 def _milliseconds(duration: timedelta) -> int:

@@ -17,6 +17,25 @@ class DatabaseBusyError(DatabaseUnavailableError):
     """PostgreSQL is there, but a lock or a statement took too long: others may have better luck."""
 
 
+class DatabaseFaultError(DatabaseUnavailableError):
+    """PostgreSQL is there, but cannot do what this service asks, whatever it is given: a person has to mend it.
+
+    A table or a privilege is missing, a migration has not run, its files are damaged. Trying again later is right.
+
+    Args:
+        sqlstate: PostgreSQL's code for it.
+        problem: The code in words, without any value.
+    """
+
+    def __init__(self, sqlstate: str, problem: str) -> None:
+        if sqlstate in {"42P01", "42703"}:  # a table or a column that is not there
+            what = "the schema is missing or old: run `cobalt-appointments db upgrade` first"
+        else:
+            what = "PostgreSQL is not as it should be"
+        super().__init__(f"{what} ({problem})")
+        self.sqlstate = sqlstate
+
+
 class ReadNotRecordedError(DatabaseUnavailableError):
     """A read of unmasked patients' data could not be recorded: then it must not be answered."""
 

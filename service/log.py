@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import structlog
 
@@ -19,25 +19,26 @@ FIELDS = frozenset(
         "cobalt_appointment_id", "constraint", "count", "counts", "database", "depth", "disposition", "error", "event",
         "event_id", "event_type", "http_status", "instance", "key_id", "level", "logger", "method", "operation",
         "outcome", "pid", "problem", "reason_shape", "request_id", "route", "seconds", "signal", "source",
-        "state", "status", "submission", "timestamp", "tries", "until", "version", "where",
+        "sqlstate", "state", "status", "submission", "timestamp", "tries", "until", "version", "where",
     }
 )  # fmt: skip
 
 _ENCODER = json.JSONEncoder(default=repr)
 
 
-def configure(level: str) -> None:
+def configure(level: str, stream: TextIO | None = None) -> None:
     """Send every log line of this process, ours and the libraries', through one JSON renderer.
 
     Args:
         level: ``debug``, ``info``, ``warning`` or ``error``. Libraries are heard from ``warning`` up.
+        stream: Where to; standard output, when it is not given.
     """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(stream or sys.stdout)
     handler.setFormatter(
         _Formatter(
             foreign_pre_chain=[*shared, _library_line],

@@ -13,6 +13,7 @@ from http import HTTPMethod
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from psycopg.errors import lookup
 
 from service import log
 
@@ -97,6 +98,12 @@ reads = Counter(
     "appointments_reads",
     "Reads that may be slightly old, by the database that answered them.",
     ["database"],
+    registry=REGISTRY,
+)
+database_faults = Counter(
+    "appointments_database_faults",
+    "Errors that say that the database is not as it should be, by SQLSTATE.",
+    ["sqlstate"],
     registry=REGISTRY,
 )
 connections_in_use = Gauge(
@@ -194,6 +201,15 @@ def batch_written(name: str, size: int) -> None:
 def event_decided(source: str, disposition: str) -> None:
     """Count what became of an event; from any thread."""
     events.labels(source, disposition).inc()
+
+
+def database_faulted(sqlstate: str) -> None:
+    """Count an error of the database itself; from any thread."""
+    try:
+        lookup(sqlstate)
+    except KeyError:  # none of PostgreSQL's: whoever writes a trigger may make one up
+        sqlstate = "other"
+    database_faults.labels(sqlstate).inc()
 
 
 def request_answered(route: str | None, method: str, status: int, seconds: float) -> None:

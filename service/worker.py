@@ -59,8 +59,8 @@ class Job:
         self._due = time.monotonic() + self._every
         try:
             counts = self._run_once()
-        except DatabaseUnavailableError:
-            logger.warning("PostgreSQL is away", operation=self._name)
+        except DatabaseUnavailableError as error:
+            logger.warning("PostgreSQL cannot be used", operation=self._name, problem=type(error).__name__)
         except Exception:
             logger.exception("job broke", operation=self._name)
         else:

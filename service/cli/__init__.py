@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from importlib import import_module
 from typing import NoReturn
@@ -10,6 +11,7 @@ import click
 import psycopg
 from sqlalchemy.exc import DBAPIError
 
+from service import db, log
 from service.errors import AppointmentsError
 
 
@@ -37,25 +39,18 @@ for name in (
 
 def main() -> None:
     """Run a command; what goes wrong on purpose is one line, not a traceback."""
+    log.configure("warning", sys.stderr)  # standard output is the command's answer
+    for handler in logging.getLogger().handlers:  # what is wrong with the database is the last line
+        handler.addFilter(lambda record: record.name != db.__name__)
     try:
-        cli()
+        with db.our_errors():
+            cli()
     except AppointmentsError as error:
         _end(str(error))
-    except DBAPIError as error:
-        _end(_what_postgresql_refused(error.orig or error))
-    except psycopg.Error as error:
-        _end(_what_postgresql_refused(error))
+    except (DBAPIError, psycopg.Error) as error:
+        _end(f"PostgreSQL: {db.refusal(error)}")  # its own words may quote a patient's row
 
 
 def _end(message: str) -> NoReturn:
     click.echo(f"cobalt-appointments: {message}", err=True)
     sys.exit(1)
-
-
-def _what_postgresql_refused(error: BaseException) -> str:
-    """Say what went wrong without PostgreSQL's own words, which may quote a patient's row."""
-    kind = type(error).__name__
-    if isinstance(error, (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn)):
-        return f"the schema is missing or old: run `cobalt-appointments db upgrade` first ({kind})"
-    constraint = error.diag.constraint_name if isinstance(error, psycopg.Error) else None
-    return f"PostgreSQL: {kind} ({constraint})" if constraint else f"PostgreSQL: {kind}"

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from service import log, metrics
-from service.db import is_away, transaction
+from service.db import is_of_the_database, refusal, transaction
 from service.errors import ConflictError, NotFoundError
 from service.event_bodies import Unreadable
 from service.events import read_event
@@ -27,7 +27,7 @@ def replay(engine: Engine, quarantined_id: str) -> tuple[Disposition, str | None
 
     Raises:
         NotFoundError: There is no such record.
-        DatabaseUnavailableError: PostgreSQL is away.
+        DatabaseUnavailableError: PostgreSQL is away, or not as it should be.
     """
     with transaction(engine) as session:
         return replay_within(session, quarantined_id)
@@ -57,10 +57,10 @@ def replay_within(session: Session, quarantined_id: str) -> tuple[Disposition, s
         record.reason = str(unreadable)
         return Disposition.QUARANTINED, None
     except Exception as error:
-        if is_away(error):
+        if is_of_the_database(error):
             raise
         logger.exception("quarantined event could not be applied")
-        record.reason = f"could not be applied: {type(error).__name__}"
+        record.reason = f"could not be applied: {refusal(error)}"
         return Disposition.QUARANTINED, None
     metrics.event_decided(Source.REPLAY, disposition)
     record.replayed_at = now

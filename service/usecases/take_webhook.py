@@ -17,6 +17,7 @@ from service.spool import Spooled
 from service.states import Disposition
 from service.store.events import Arrival, Source
 from service.store.quarantine import Unread
+from service.usecases.apply_each import refused
 
 if TYPE_CHECKING:
     from service.batches import Batches
@@ -93,8 +94,11 @@ class WebhookTaker:
                 logger.warning("webhook goes to the spool", problem=type(error).__name__, request_id=request_id)
             except AppointmentsError as error:
                 if self._circuit.open():
-                    problem = type(error).__name__
-                    logger.error("PostgreSQL is away: webhooks go to the spool", problem=problem, request_id=request_id)  # noqa: TRY400
+                    logger.error(  # noqa: TRY400
+                        "PostgreSQL cannot be used: webhooks go to the spool",
+                        problem=type(error).__name__,
+                        request_id=request_id,
+                    )
             except Exception:  # not even as bytes: whoever mends the database finds it on disk
                 logger.exception("PostgreSQL refuses an event: it goes to the spool", request_id=request_id)
         return await self._keep_on_disk(arrival, raw, until=began + self._budget)
@@ -108,8 +112,7 @@ class WebhookTaker:
             if isinstance(arrival.said, Unread):
                 raise
             # Readable, but the database refuses it: a person has to look, and nothing may be lost meanwhile.
-            broken = Unread(raw, f"could not be applied: {type(error).__name__}")
-            arrival = Arrival(broken, arrival.source, arrival.received_at, arrival.request_id)
+            arrival = refused(arrival, raw, error)
             disposition = await self._door.put(arrival, within=until - time.monotonic())
         return _answer(arrival, disposition)
 

@@ -15,6 +15,7 @@ from sqlalchemy import text
 
 from service.cobalt import Cobalt, NeverLeft, Rejected, Throttled, Unauthorized, Unclear
 from service.db import transaction
+from service.errors import DatabaseFaultError
 from service.usecases.accounts import add_account
 from service.usecases.correct import CorrectionRequest, correct
 from service.usecases.submit import Submitter, expire_leases
@@ -448,7 +449,7 @@ def test_a_failed_claim_takes_no_room(engine: Engine, fake: AnsweringCobalt, wor
     with transaction(engine) as session:
         session.execute(text("ALTER TABLE appointments RENAME TO elsewhere"))
     for _ in range(3):
-        with pytest.raises(Exception, match="appointments"):
+        with pytest.raises(DatabaseFaultError):
             worker.run_once()
     with transaction(engine) as session:
         session.execute(text("ALTER TABLE elsewhere RENAME TO appointments"))

@@ -203,7 +203,7 @@ def test_a_postgresql_that_takes_no_writes_shows_nothing_unmasked(
 def test_the_record_can_be_neither_changed_nor_removed(api: Api, book: Book, engine: Engine, statement: str) -> None:
     book.queued()
     before = reads(engine)
-    with pytest.raises(ProgrammingError, match="append-only"), transaction(engine) as session:
+    with transaction(engine) as session, pytest.raises(ProgrammingError, match="append-only"):
         session.execute(text(statement))
     assert reads(engine) == before != []
     assert api.get(URL).status_code == 200
