@@ -25,7 +25,7 @@ from service.store.quarantine import Unread
 from service.times import occurred_at
 from service.usecases.accounts import account_references, get_credentials
 from service.usecases.adopt import adopt, give_up
-from service.usecases.apply_events import apply
+from service.usecases.apply_each import apply_each
 from service.usecases.match_waiting import match_waiting
 
 if TYPE_CHECKING:
@@ -163,14 +163,14 @@ class Asker:
     def _apply(self, told: Sequence[dict[str, Any]], now: datetime) -> bool:
         """Apply what Cobalt told through the one door; tells whether any of it settled something."""
         arrivals = []
-        for payload in told:
+        raws = [json.dumps(payload).encode() for payload in told]
+        for payload, raw in zip(told, raws, strict=True):
             try:
                 arrivals.append(Arrival(event_from(payload, received_at=now), Source.POLL, now))
             except Unreadable as unreadable:
                 logger.error("a fetched event cannot be read: quarantined", problem=str(unreadable))  # noqa: TRY400
-                raw = json.dumps(payload).encode()
                 arrivals.append(Arrival(Unread(raw, str(unreadable)), Source.POLL, now))
-        return bool(arrivals) and Disposition.APPLIED in apply(self._engine, arrivals)
+        return bool(arrivals) and Disposition.APPLIED in apply_each(self._engine, arrivals, raws)
 
     def _list(self, question: Question, credentials: Credentials) -> list[dict[str, Any]]:
         day = (question.starts_local or question.starts_at or datetime.now(UTC)).date()
