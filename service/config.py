@@ -194,10 +194,17 @@ class Settings:
     cobalt_timezone: str | None = _setting(
         "the IANA time zone of that account's clinics; needed for `datetime`", _timezone
     )
-    cobalt_timeout: timedelta = _setting("seconds for one call to Cobalt", _seconds(30, 0.1, 600))
+    cobalt_timeout: timedelta = _setting(
+        "seconds for one call to Cobalt in all, from the look-up of its name to the last byte of the reply",
+        _seconds(30, 0.1, 600),
+    )
+    cobalt_reply_max_bytes: int = _setting(
+        "the largest reply of Cobalt's that is read, unpacked; a hundred events take some 200 kB",
+        _integer(1_048_576, 1024, 67_108_864),
+    )
     cobalt_concurrency: int = _setting("calls to Cobalt in flight at once, per worker", _integer(16, 1, 256))
     lease_margin: timedelta = _setting(
-        "seconds beyond its time-outs for which a call is believed in, before its worker counts as lost",
+        "seconds beyond `COBALT_TIMEOUT` for which a call is believed in, before its worker counts as lost",
         _seconds(30, 0, 3600),
     )
     encryption_keys: tuple[str, ...] = _setting(

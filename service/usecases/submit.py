@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from service.config import Settings
     from service.store.submissions import Claim
 
-PHASES = 3
-"""A call's time-out is for each of its phases: to connect, to send, to be answered."""
 RECORD_AGAIN = 0.5
 """Seconds between tries to record a reply while PostgreSQL is away: until then only we know it."""
 
@@ -89,7 +87,7 @@ class Submitter:
                 most=most,
                 paused=paused,
                 now=now,
-                lease_until=now + self._settings.cobalt_timeout * PHASES + self._settings.lease_margin,
+                lease_until=now + self._settings.cobalt_timeout + self._settings.lease_margin,
             )
 
     def _call(self, claim: Claim) -> None:
