@@ -14,16 +14,13 @@ except SettingsError as error:
 
 metric_files.share()  # before anything imports prometheus_client
 
-bind = f"{settings.host}:{settings.port}"
+bind = [f"{settings.host}:{settings.port}"]
+if settings.internal_port:
+    bind.append(f"{settings.internal_host}:{settings.internal_port}")
 workers = settings.web_concurrency
 # Loaded before it listens: else what connects while an instance starts waits for seconds, and Cobalt waits for two.
 preload_app = True
-# gunicorn's ASGI worker: webhooks on an event loop, Flask in threads; docs/decisions says what was measured
-worker_class = "service.server.Worker"
-asgi_loop = "uvloop"
-asgi_lifespan = "on"
-http_parser = "fast"  # gunicorn's own parser in C
-keepalive = 75  # longer than load balancers keep idle connections, so that it is never us who close first
+worker_class = "service.server.worker.Worker"  # an event loop for webhooks, Flask in threads; see docs/decisions
 timeout = 30  # a worker that is silent for so long is stuck
 graceful_timeout = 30  # what is in flight is finished
 control_socket_disable = True

@@ -221,6 +221,28 @@ class Settings:
     )
     webhook_max_bytes: int = _setting("the largest webhook body taken", _integer(1_048_576, 1024, 67_108_864))
     request_max_bytes: int = _setting("the largest other request body taken", _integer(262_144, 1024, 16_777_216))
+    first_byte_timeout: timedelta = _setting(
+        "seconds for the first byte of the first request on a connection", _seconds(10, 0.1, 600)
+    )
+    head_timeout: timedelta = _setting("seconds from there to the end of a request's headers", _seconds(10, 0.1, 600))
+    body_timeout: timedelta = _setting("seconds from there to the end of its body", _seconds(20, 0.1, 600))
+    keepalive_timeout: timedelta = _setting(
+        "seconds that a connection may be silent between requests; longer than the load balancer keeps it, so that it "
+        "is never the service that closes first",
+        _seconds(75, 0.1, 3600),
+    )
+    send_timeout: timedelta = _setting(
+        "seconds for which a client may read nothing of its answer", _seconds(30, 0.1, 600)
+    )
+    connection_limit: int = _setting(
+        "connections of clients at once, per web process, as far as its open files (LimitNOFILE) allow; above it the "
+        "one closes that was silent for longest",
+        _integer(1000, 16, 100_000),
+    )
+    buffer_limit: int = _setting(
+        "bytes of unfinished requests at once, per web process; above it the oldest of them is closed",
+        _integer(16_777_216, 65_536, 2**40),
+    )
     intake_batch: int = _setting("events that share one transaction at most", _integer(500, 1, 1000))
     intake_queue: int = _setting("events that may wait for a transaction", _integer(5000, 1, 100_000))
     database_pool: int = _setting(
@@ -260,6 +282,11 @@ class Settings:
     worker_interval: timedelta = _setting("seconds between looks for due work", _seconds(0.2, 0.01, 60))
     port: int = _setting("the port the web process listens on", _integer(8000, 1, 65535))
     host: str = _setting("the address the web process listens on", lambda env, name: env.str(name, "127.0.0.1"))
+    internal_port: int | None = _setting(
+        "one more port, for operations: if set, `/metrics`, `/docs` and `/openapi.json` are answered there only",
+        _optional_port,
+    )
+    internal_host: str = _setting("the address of that port", lambda env, name: env.str(name, "127.0.0.1"))
     web_concurrency: int = _setting("web worker processes", _integer(2, 1, 64))
     metrics_port: int | None = _setting(
         "the port on which a worker shows its metrics; the web process has `/metrics`", _optional_port

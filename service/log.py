@@ -5,23 +5,31 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
+import time
 from typing import TYPE_CHECKING, Any, TextIO
 
 import structlog
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from structlog.typing import EventDict, WrappedLogger
 
 # An allow-list, because a deny-list forgets. None of these can hold an MRN, a note, a name or a secret.
 FIELDS = frozenset(
     {
         "account", "address", "appointment_id", "attempt", "batch", "bytes", "category", "checks", "claimed",
-        "cobalt_appointment_id", "constraint", "count", "counts", "database", "depth", "disposition", "error", "event",
-        "event_id", "event_type", "http_status", "instance", "key_id", "level", "logger", "method", "operation",
-        "outcome", "pid", "problem", "reason_shape", "request_id", "route", "seconds", "signal", "source",
-        "sqlstate", "state", "status", "submission", "timestamp", "tries", "until", "version", "where",
+        "cobalt_appointment_id", "constraint", "count", "counts", "database", "depth", "descriptors", "disposition",
+        "error", "event", "event_id", "event_type", "http_status", "instance", "key_id", "level", "logger",
+        "method", "operation", "outcome", "pid", "problem", "reason_shape", "request_id", "route", "seconds",
+        "signal", "source", "sqlstate", "state", "status", "submission", "timestamp", "tries", "until", "version",
+        "where",
     }
 )  # fmt: skip
+
+SAMPLED_EVERY = 10.0
+"""Seconds: a flood of whatever strangers send leaves six lines a minute."""
 
 _ENCODER = json.JSONEncoder(default=repr)
 
@@ -70,6 +78,47 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
     """Get the logger of a module: call it with ``__name__``."""
     logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
     return logger
+
+
+class Sampled:
+    """Says what strangers can cause without end: the first of a kind at once, then one line in a while for all of them.
+
+    Safe to share between threads; each process has its own.
+
+    Args:
+        logger: Says it.
+        every: Seconds between two lines of one kind.
+        clock: Seconds of a clock that never goes back.
+    """
+
+    def __init__(
+        self,
+        logger: structlog.stdlib.BoundLogger,
+        every: float = SAMPLED_EVERY,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._logger = logger
+        self._every = every
+        self._clock = clock
+        self._said_at: dict[str, float] = {}
+        self._unsaid: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def warning(self, event: str, **fields: object) -> None:
+        """Say it, or count it for the next line of its kind.
+
+        Args:
+            event: The kind: a text of ours, of which there are few.
+            fields: Of this instance; ``count`` says how many there were since the last line.
+        """
+        with self._lock:
+            now = self._clock()
+            self._unsaid[event] = self._unsaid.get(event, 0) + 1
+            if now - self._said_at.get(event, -self._every) < self._every:
+                return
+            self._said_at[event] = now
+            count = self._unsaid.pop(event)
+        self._logger.warning(event, count=count, **fields)
 
 
 class _Line(str):

@@ -106,6 +106,25 @@ database_faults = Counter(
     ["sqlstate"],
     registry=REGISTRY,
 )
+http_connections = Gauge(
+    "appointments_http_connections",
+    "Connections of clients that are open.",
+    registry=REGISTRY,
+    multiprocess_mode="livesum",
+)
+http_connections_limit = Gauge(
+    "appointments_http_connections_limit",
+    "Connections of clients at most, as the settings and the descriptors of the processes allow.",
+    registry=REGISTRY,
+    multiprocess_mode="livesum",
+)
+http_connections_closed = Counter(
+    "appointments_http_connections_closed",
+    "Connections that we closed: by the deadline that passed (first_byte, head, body, silence, send), or to make room "
+    "(limit, bytes).",
+    ["reason"],
+    registry=REGISTRY,
+)
 connections_in_use = Gauge(
     "appointments_database_connections_in_use",
     "Connections to PostgreSQL in use, by pool.",
@@ -175,6 +194,7 @@ class Measures:
 _deliveries = Counts(webhook_deliveries)
 _delivery_seconds = Measures(webhook_seconds, PROMPT)
 _loop_events = Counts(events)
+_closed = Counts(http_connections_closed)
 _batches: dict[str, Measures] = {}
 _carrying = threading.Lock()
 
@@ -183,6 +203,11 @@ def webhook_answered(outcome: str, seconds: float) -> None:
     """Count a delivery; on the event loop only."""
     _deliveries.add(outcome)
     _delivery_seconds.add(seconds)
+
+
+def connection_closed(reason: str) -> None:
+    """Count a connection that we closed; on the event loop only."""
+    _closed.add(reason)
 
 
 def batch_applied(source: str, dispositions: Iterable[str]) -> None:
@@ -236,7 +261,7 @@ def _of_request(route: str, method: str, status: str) -> tuple[Counter, Histogra
 def carry_over() -> None:
     """Have everything that was counted so far be seen."""
     with _carrying:
-        for counts in (_deliveries, _loop_events):
+        for counts in (_deliveries, _loop_events, _closed):
             counts.carry()
         for measures in (_delivery_seconds, *_batches.copy().values()):
             measures.carry()

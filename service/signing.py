@@ -2,9 +2,11 @@
 
 import hashlib
 import hmac
+import re
 from collections.abc import Sequence
 
 HEADER = "cobalt-verification"
+_SIGNATURE = re.compile("[0-9a-fA-F]{64}")
 
 
 def sign(raw: bytes, secret: str) -> str:
@@ -13,6 +15,11 @@ def sign(raw: bytes, secret: str) -> str:
     Source: [P]; the body is what Cobalt serialised, so it must be signed before any parsing.
     """
     return hmac.digest(secret.encode(), raw, hashlib.sha256).hex()
+
+
+def is_signature(text: str | None) -> bool:
+    """Tell whether a `cobalt-verification` header has the form of a signature: 64 hexadecimal digits in either case."""
+    return text is not None and _SIGNATURE.fullmatch(text) is not None
 
 
 def verify(raw: bytes, signature: str | None, secrets: Sequence[str]) -> bool:

@@ -6,11 +6,12 @@ import asyncio
 import threading
 from functools import cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
+from urllib.parse import quote
 
 from werkzeug.test import Client
 from werkzeug.wrappers import Response
 
+from service.api.http import Answer, Request
 from service.web import Web
 from tests.conformance import document_of
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from flask import Flask
     from werkzeug.test import TestResponse
 
-    from service.api.asgi import Message
 
 LONGEST = 30  # seconds for one answer
 
@@ -65,44 +65,43 @@ def client_of(app: Flask) -> WebClient:
 
 
 class _Bridge:
-    """Lets werkzeug's test client, which speaks WSGI, call an ASGI application."""
+    """Lets werkzeug's test client, which speaks WSGI, call what the server calls."""
 
     def __init__(self, web: Web) -> None:
         self._web = web
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        sent: list[Message] = []
-        wait_for(self._serve(environ, sent))
-        begun = sent.pop(0)
-        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in begun["headers"]]
-        start_response(f"{begun['status']} -", headers)
-        assert not sent[-1]["more_body"]
-        return [message["body"] for message in sent]
+        answer, content = wait_for(self._serve(_request(environ)))
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers]
+        if "content-length" not in dict(headers) and answer.rest is None:
+            headers.append(("content-length", str(len(content))))
+        start_response(f"{answer.status} -", headers)
+        return [content]
 
-    async def _serve(self, environ: WSGIEnvironment, sent: list[Message]) -> None:
-        length = int(environ.get("CONTENT_LENGTH") or 0)
-        body = environ["wsgi.input"].read(length) if length else environ["wsgi.input"].read()
-        headers = [
-            (name.removeprefix("HTTP_").replace("_", "-").lower().encode(), str(value).encode("latin-1"))
-            for name, value in environ.items()
-            if name.startswith("HTTP_") or (name in {"CONTENT_TYPE", "CONTENT_LENGTH"} and value)
-        ]
-        scope = {
-            "type": "http",
-            "http_version": environ["SERVER_PROTOCOL"].removeprefix("HTTP/"),
-            "method": environ["REQUEST_METHOD"],
-            "scheme": "http",
-            "path": unquote(environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace")),
-            "query_string": environ["QUERY_STRING"].encode("latin-1"),
-            "headers": headers,
-            "client": ("127.0.0.1", 1),
-            "server": ("127.0.0.1", 80),
-        }
+    async def _serve(self, request: Request) -> tuple[Answer, bytes]:
+        admitted = self._web.admit(request)
+        if isinstance(admitted, Answer):
+            return admitted, admitted.content
+        if len(request.body) > admitted:
+            refused = self._web.refuse(413, "The body is larger than this address takes.", request)
+            return refused, refused.content
+        answer = await self._web(request)
+        content = answer.content
+        while answer.rest and (piece := await answer.rest.next_piece()) is not None:
+            content += piece
+        return answer, content
 
-        async def receive() -> Message:
-            return {"type": "http.request", "body": body, "more_body": False}
 
-        async def send(message: Message) -> None:
-            sent.append(message)
-
-        await self._web(scope, receive, send)
+def _request(environ: WSGIEnvironment) -> Request:
+    length = int(environ.get("CONTENT_LENGTH") or 0)
+    body = environ["wsgi.input"].read(length) if length else environ["wsgi.input"].read()
+    headers = [
+        (name.removeprefix("HTTP_").replace("_", "-").lower().encode(), str(value).encode("latin-1"))
+        for name, value in environ.items()
+        if name.startswith("HTTP_") or (name in {"CONTENT_TYPE", "CONTENT_LENGTH"} and value)
+    ]
+    target = quote(environ["PATH_INFO"].encode("latin-1")).encode()
+    if environ["QUERY_STRING"]:
+        target += b"?" + environ["QUERY_STRING"].encode("latin-1")
+    version = environ["SERVER_PROTOCOL"].removeprefix("HTTP/")
+    return Request(environ["REQUEST_METHOD"], target, headers, version, "127.0.0.1", body=body)

@@ -106,7 +106,7 @@ def server_url() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def template(server_url: str) -> Iterator[str]:
     """The name of a database that the migrations built, to copy; one for each xdist worker."""
-    with _database(server_url) as url:
+    with fresh_database(server_url) as url:
         schema.upgrade(url)
         yield urlsplit(url).path.lstrip("/")
 
@@ -114,14 +114,14 @@ def template(server_url: str) -> Iterator[str]:
 @pytest.fixture
 def database_url(server_url: str, template: str) -> Iterator[str]:
     """The libpq URL of a fresh database with the newest schema."""
-    with _database(server_url, template) as url:
+    with fresh_database(server_url, template) as url:
         yield url
 
 
 @pytest.fixture
 def empty_database_url(server_url: str) -> Iterator[str]:
     """The libpq URL of a fresh database without our schema."""
-    with _database(server_url) as url:
+    with fresh_database(server_url) as url:
         yield url
 
 
@@ -129,14 +129,14 @@ def empty_database_url(server_url: str) -> Iterator[str]:
 def stack(server_url: str, template: str) -> Iterator[Stack]:
     """The whole service running: web, worker and sandbox, on a database of its own."""
     with (
-        _database(server_url, template) as url,
+        fresh_database(server_url, template) as url,
         running(database_url=url, sandbox_options=["--delay", "0.1"], env={"LONGEST_WAIT": "1"}) as stack,
     ):
         yield stack
 
 
 @contextmanager
-def _database(server_url: str, template: str | None = None) -> Iterator[str]:
+def fresh_database(server_url: str, template: str | None = None) -> Iterator[str]:
     name = f"test_{secrets.token_hex(8)}"
     # Copying files took 25 ms and going through the WAL 75 ms; where nothing is kept, nothing speaks for it.
     copy = sql.SQL("TEMPLATE {} STRATEGY file_copy").format(sql.Identifier(template or "template1"))

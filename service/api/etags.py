@@ -52,7 +52,7 @@ def answer_unless_known(shown: Mapping[str, Any]) -> Response:
     Whatever changes what this caller sees changes the ETag, be it the row, the time that makes it overdue, the caller's
     scopes or a newer version of this service.
     """
-    answer = appointment_answer(shown, headers={"Cache-Control": "private, no-cache"})
+    answer = appointment_answer(shown, headers={"Cache-Control": "no-store"})
     etag, _ = answer.get_etag()
     if etag and request.if_none_match.contains_weak(etag):
         answer.status_code = HTTPStatus.NOT_MODIFIED

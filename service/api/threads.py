@@ -11,46 +11,59 @@ import contextvars
 import io
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_to_bytes
 
-from service.api.asgi import BodyTooLargeError, BrokenOffError, answer, read_body
+from service.api.http import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
     from wsgiref.types import WSGIApplication, WSGIEnvironment
 
-    from service.api.asgi import Receive, Scope, Send
-
-T = TypeVar("T")
+    from service.api.http import Request
 
 PIECE = 65_536
 """Bytes of a long answer that are made and sent at a time."""
-PROMPT = frozenset({"/livez", "/readyz/webhooks", "/metrics"})
+PROMPT = frozenset({b"/livez", b"/readyz/webhooks", b"/metrics"})
 """Answered in threads of their own: they must not wait behind those that wait for PostgreSQL."""
 PROMPT_THREADS = 2
 
 
-@dataclass(slots=True)
-class Answer:
-    """What the application answers: the whole of it, or the beginning of what is long.
+class _Made:
+    """What the application answers one request, as far as it is made.
 
     Args:
-        more: Whether there is more than ``content``; ``next_piece`` makes it.
-        context: Flask's, in which all pieces are made.
+        run: Runs a function in a thread; returns what that returns.
     """
 
-    status: int = 0
-    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
-    content: bytes = b""
-    more: bool = True
-    context: contextvars.Context = field(default_factory=contextvars.copy_context)
-    _pieces: Iterator[bytes] = field(default_factory=lambda: iter(()))
-    _close: Callable[[], None] | None = None
+    def __init__(self, run: Callable[..., Awaitable[Any]]) -> None:
+        self.status = 0
+        self.headers: list[tuple[bytes, bytes]] = []
+        self._run = run
+        self._context = contextvars.copy_context()  # Flask's, in which all pieces are made
+        self._pieces: Iterator[bytes] = iter(())
+        self._close: Callable[[], None] | None = None
+        self._ended = False
 
-    def make(self, app: WSGIApplication, environ: WSGIEnvironment) -> None:
-        """Have the application answer."""
+    async def make(self, app: WSGIApplication, environ: WSGIEnvironment) -> Answer:
+        """Have the application answer: the whole of it, or the beginning of what is long."""
+        content = await self._run(self._context.run, self._begin, app, environ)
+        return Answer(self.status, self.headers, content, None if self._ended else self)
 
+    async def next_piece(self) -> bytes | None:
+        """Make the next piece of a long answer."""
+        if self._ended:
+            return None
+        piece: bytes = await self._run(self._context.run, self._next_piece)
+        return piece
+
+    async def close(self) -> None:
+        """Let go of what the application holds for this answer."""
+        if self._close is not None:
+            await self._run(self._context.run, self._let_go)
+
+    def _begin(self, app: WSGIApplication, environ: WSGIEnvironment) -> bytes:
         def start_response(status: str, headers: list[tuple[str, str]], _exc_info: Any = None) -> Any:  # noqa: ANN401
             self.status = int(status[:3])
             self.headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
@@ -58,13 +71,12 @@ class Answer:
         body = app(environ, start_response)
         self._pieces, self._close = iter(body), getattr(body, "close", None)
         try:
-            self.content = self.next_piece()
+            return self._next_piece()
         except BaseException:
-            self.close()
+            self._let_go()
             raise
 
-    def next_piece(self) -> bytes:
-        """Make the next piece; afterwards ``more`` tells whether it was the last."""
+    def _next_piece(self) -> bytes:
         parts: list[bytes] = []
         size = 0
         for part in self._pieces:
@@ -72,15 +84,14 @@ class Answer:
             size += len(part)
             if size >= PIECE:
                 return b"".join(parts)
-        self.more = False
-        self.close()
+        self._ended = True
+        self._let_go()
         return b"".join(parts)
 
-    def close(self) -> None:
-        """Let go of what the application holds for this answer."""
+    def _let_go(self) -> None:
         if self._close is not None:
-            self._close()
-            self._close = None
+            close, self._close = self._close, None
+            close()
 
 
 class ThreadedApp:
@@ -89,100 +100,54 @@ class ThreadedApp:
     Args:
         app: The application.
         threads: How many requests it works on at once; more wait their turn.
-        most: Bytes of the largest body that any address takes; the application refuses a larger one.
     """
 
-    def __init__(self, app: WSGIApplication, *, threads: int, most: int) -> None:
+    def __init__(self, app: WSGIApplication, *, threads: int) -> None:
         self._app = app
-        self._most = most
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="api")
         self._prompt = ThreadPoolExecutor(PROMPT_THREADS, thread_name_prefix="prompt")
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        try:
-            body = await self.body(scope, receive)
-        except BrokenOffError:
-            return  # nobody is there to be answered
-        await self.send(await self.answer(scope, body), scope, send)
-
-    async def answer(self, scope: Scope, body: bytes, **told: object) -> Answer:
-        """Have the application answer.
+    async def answer(self, request: Request, **told: object) -> Answer:
+        """Have the application answer a request.
 
         Args:
-            scope: Of the request.
-            body: Of the request.
+            request: The request.
             told: More for the application's ``environ``, under ``service.<name>``.
         """
-        made = Answer()
-        environ = _environ(scope, body) | {f"service.{name}": value for name, value in told.items()}
-        try:
-            await self._in_thread(scope, made, made.make, self._app, environ)
-        except BaseException:
-            await self.drop(made, scope)
-            raise
-        return made
-
-    async def drop(self, made: Answer, scope: Scope) -> None:
-        """Let go of an answer that nobody will read to its end."""
-        if made.more:
-            await self._in_thread(scope, made, made.close)
-
-    async def send(self, made: Answer, scope: Scope, send: Send) -> None:
-        """Send an answer, however long it is."""
-        try:
-            await answer(send, made.status, made.headers, made.content, more=made.more)
-            while made.more:
-                piece = await self._in_thread(scope, made, made.next_piece)
-                await send({"type": "http.response.body", "body": piece, "more_body": made.more})
-        finally:
-            await self.drop(made, scope)
-
-    async def _in_thread(self, scope: Scope, made: Answer, work: Callable[..., T], *args: object) -> T:
-        threads = self._prompt if scope["path"] in PROMPT else self._threads
-        working = asyncio.get_running_loop().run_in_executor(threads, made.context.run, work, *args)
-        try:
-            return await asyncio.shield(working)
-        except asyncio.CancelledError:
-            await asyncio.wait({working})  # until then nothing else can be done with this answer
-            raise
-
-    async def body(self, scope: Scope, receive: Receive) -> bytes:
-        """Read a request's body. Raises BrokenOffError."""
-        try:
-            return await read_body(dict(scope["headers"]), receive, self._most)
-        except BodyTooLargeError:
-            return bytes(self._most + 1)  # the application sees by the length what is wrong with it
+        threads = self._prompt if request.path in PROMPT else self._threads
+        run = partial(asyncio.get_running_loop().run_in_executor, threads)
+        environ = _environ(request) | {f"service.{name}": value for name, value in told.items()}
+        return await _Made(run).make(self._app, environ)
 
 
-def _environ(scope: Scope, body: bytes) -> WSGIEnvironment:
+def _environ(request: Request) -> WSGIEnvironment:
     """Describe a request as PEP 3333 says."""
-    server = scope.get("server") or ("", None)
-    client = scope.get("client") or ("", None)
     environ: WSGIEnvironment = {
-        "REQUEST_METHOD": scope["method"],
+        "REQUEST_METHOD": request.method,
         "SCRIPT_NAME": "",
-        "PATH_INFO": scope["path"].encode().decode("latin-1"),
-        "QUERY_STRING": scope["query_string"].decode("latin-1"),
-        "SERVER_NAME": server[0],
-        "SERVER_PORT": str(server[1] or 80),
-        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
-        "REMOTE_ADDR": client[0],
+        "PATH_INFO": unquote_to_bytes(request.path).decode("latin-1"),
+        "QUERY_STRING": request.query.decode("latin-1"),
+        "SERVER_NAME": "localhost",
+        "SERVER_PORT": "80",
+        "SERVER_PROTOCOL": f"HTTP/{request.version}",
+        "REMOTE_ADDR": request.client,
         "wsgi.version": (1, 0),
-        "wsgi.url_scheme": scope["scheme"],
-        "wsgi.input": io.BytesIO(body),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(request.body),
         "wsgi.input_terminated": True,
         "wsgi.errors": sys.stderr,
         "wsgi.multithread": True,
         "wsgi.multiprocess": True,
         "wsgi.run_once": False,
     }
-    for name, value in scope["headers"]:
+    for name, value in request.headers:
+        if b"_" in name:  # it would pass for the header with a dash, which a proxy may have set or checked
+            continue
         key = name.decode("latin-1").upper().replace("-", "_")
         if key not in {"CONTENT_TYPE", "CONTENT_LENGTH"}:
             key = f"HTTP_{key}"
         text = value.decode("latin-1")
         environ[key] = f"{environ[key]},{text}" if key in environ else text
-    if body:
-        environ["CONTENT_LENGTH"] = str(len(body))  # of what was read, also where it came in chunks
+    if request.body:
+        environ["CONTENT_LENGTH"] = str(len(request.body))  # of what was read, also where it came in chunks
     return environ

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from http import HTTPStatus
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from flask import Flask, Response
 
 logger = log.get_logger(__name__)
+refusals = log.Sampled(logger)
 
 _GOOD = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
 
@@ -49,11 +51,12 @@ def _end(response: Response) -> Response:
     route = request.url_rule.rule if request.url_rule else None  # the path itself may hold anything
     seconds = time.monotonic() - g.began
     metrics.request_answered(route, request.method, response.status_code, seconds)
-    logger.info(
-        "request",
-        method=request.method,
-        route=route,
-        http_status=response.status_code,
-        seconds=round(seconds, 4),
-    )
+    fields = {"method": request.method, "route": route, "http_status": response.status_code}
+    fields["seconds"] = round(seconds, 4)
+    if "caller" in g:
+        logger.info("request", **fields)
+    elif response.status_code >= HTTPStatus.BAD_REQUEST:
+        refusals.warning("request without a valid key", **fields)  # strangers can send them without end
+    else:  # health checks, metrics and documents
+        logger.debug("request", **fields)
     return response

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from flask import request
 
 from service import log
-from service.api.asgi import BrokenOffError
 from service.errors import AppointmentsError
 
 if TYPE_CHECKING:
@@ -24,8 +23,8 @@ if TYPE_CHECKING:
 
     from flask import Response
 
-    from service.api.asgi import Receive, Scope, Send
-    from service.api.threads import Answer, ThreadedApp
+    from service.api.http import Answer, Request
+    from service.api.threads import ThreadedApp
 
 CHANGES = "changes"
 """What those wait for who follow the feed."""
@@ -41,9 +40,9 @@ _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,9})", re.ASCII | re.IGNOREC
 logger = log.get_logger(__name__)
 
 
-def preferred_wait(scope: Scope, longest: int) -> int:
+def preferred_wait(asked: Request, longest: int) -> int:
     """Say how many seconds the caller would wait, so many at most; 0 when it would not."""
-    found = _WAIT.search(", ".join(value.decode("latin-1") for name, value in scope["headers"] if name == b"prefer"))
+    found = _WAIT.search(", ".join(value.decode("latin-1") for name, value in asked.headers if name == b"prefer"))
     return min(int(found[1]), longest) if found else 0
 
 
@@ -154,40 +153,34 @@ class PatientApp:
         self._watch = watch
         self._longest = longest
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        seconds = preferred_wait(scope, self._longest)
+    async def answer(self, asked: Request) -> Answer:
+        """Answer one request, when its answer is due."""
+        seconds = preferred_wait(asked, self._longest)
         if not seconds:
-            await self._app(scope, receive, send)
-            return
-        try:
-            body = await self._app.body(scope, receive)
-        except BrokenOffError:
-            return  # nobody is there to be answered
-        first = await self._app.answer(scope, body, wait=seconds)
+            return await self._app.answer(asked)
+        first = await self._app.answer(asked, wait=seconds)
         awaited = _taken_out(first)
         if awaited is None:
-            await self._app.send(first, scope, send)
-            return
+            return first
         what, known, again = awaited
-        if await self._is_gone_before(receive, self._watch.changed(what, known, seconds)):
-            return
+        if await self._is_gone_before(asked, self._watch.changed(what, known, seconds)):
+            return first  # nobody reads it
         same_id = [header for header in first.headers if header[0] == b"x-request-id"]
-        others = [header for header in scope["headers"] if header[0] != b"x-request-id"]
-        made = await self._app.answer({**scope, "headers": others + same_id}, body, again=again)
-        if made.status >= HTTPStatus.BAD_REQUEST and scope["method"] not in {"GET", "HEAD"}:
+        others = [header for header in asked.headers if header[0] != b"x-request-id"]
+        made = await self._app.answer(asked.with_headers(others + same_id), again=again)
+        if made.status >= HTTPStatus.BAD_REQUEST and asked.method not in {"GET", "HEAD"}:
             made = first  # what was done stays done, whatever is the matter now
         _taken_out(made)
         said = {name for name, _ in made.headers}
         made.headers += [header for header in first.headers if header[0] not in said]
         made.headers.append((b"preference-applied", b"wait=%d" % seconds))
-        await self._app.send(made, scope, send)
+        return made
 
     @staticmethod
-    async def _is_gone_before(receive: Receive, change: Coroutine[None, None, bool]) -> bool:
+    async def _is_gone_before(asked: Request, change: Coroutine[None, None, bool]) -> bool:
         """Wait for a change, but no longer than the client does."""
         news = asyncio.ensure_future(change)
-        gone = asyncio.ensure_future(receive())
+        gone = asyncio.ensure_future(asked.gone())
         try:
             await asyncio.wait({news, gone}, return_when=asyncio.FIRST_COMPLETED)
             return gone.done() and not news.done()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from service.config import Settings
 
 logger = log.get_logger(__name__)
+refusals = log.Sampled(logger)
 
 MARGIN = 0.3
 """Seconds of the budget that are left for reading the request and writing the answer."""
@@ -84,7 +85,7 @@ class WebhookTaker:
         """
         began = time.monotonic()
         if not verify(raw, signature, self._secrets):
-            logger.warning("webhook refused: wrong signature", bytes=len(raw), request_id=request_id)
+            refusals.warning("webhook refused: wrong signature", bytes=len(raw), request_id=request_id)
             return NOT_COBALTS
         arrival = read_arrival(raw, Source.WEBHOOK, datetime.now(UTC), request_id)
         if not self._circuit.is_open:

@@ -1,4 +1,4 @@
-"""HTTP as senders write it, on the short way that webhooks take past ASGI: gunicorn itself, over raw sockets."""
+"""HTTP as senders write it: the real server, over raw sockets."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_one_connection_carries_many_requests_and_each_has_its_answer(stack: Sta
             came += part
     assert ANSWERS.findall(came) == [b"200"] * 3
     assert came.count(b'"disposition":"duplicate"') == 2
-    assert came.count(b"Connection: close") == 1
+    assert came.count(b"connection: close") == 1
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT"])

@@ -105,10 +105,10 @@ def engine_and_web(
     server_url: str, template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Engine, Web]]:
     """One database for all bodies of this file: what is kept is told apart by its bytes."""
-    from tests.conftest import _database  # noqa: PLC0415  the fixture makes one for each test
+    from tests.conftest import fresh_database  # noqa: PLC0415  the fixture makes one for each test
 
     with (
-        _database(server_url, template) as url,
+        fresh_database(server_url, template) as url,
         open_engine(url) as engine,
         opened_web(url, tmp_path_factory.mktemp("spool")) as web,
     ):

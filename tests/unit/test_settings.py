@@ -100,7 +100,15 @@ def test_a_malformed_setting_is_named_and_not_repeated(name: str, value: str) ->
 
 
 def test_every_number_and_choice_refuses_nonsense() -> None:
-    texts = {"host", "cobalt_account", "cobalt_client_id", "cobalt_client_secret", "cobalt_access_token", "spool_dir"}
+    texts = {
+        "host",
+        "internal_host",
+        "cobalt_account",
+        "cobalt_client_id",
+        "cobalt_client_secret",
+        "cobalt_access_token",
+        "spool_dir",
+    }
     texts |= {"cobalt_webhook_secrets"}
     for setting in fields(Settings):
         if setting.name not in texts:

@@ -9,43 +9,28 @@ from typing import TYPE_CHECKING
 import pytest
 from flask import Flask, Response, request
 
+from service.api.http import Request
 from service.api.threads import ThreadedApp
 from service.api.waiting import PatientApp, Watch, as_known, wait_for
+from service.server.connections import Connections
+from tests.unit.server.peer import App, Peer, turns
+from tests.unit.server.peer import request as written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from service.api.asgi import Message, Scope
+    from service.api.http import Answer
 
 
-def scope_of(method: str, path: str, **headers: str) -> Scope:
-    return {
-        "type": "http",
-        "http_version": "1.1",
-        "method": method,
-        "scheme": "http",
-        "path": path,
-        "query_string": b"",
-        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
-    }
+class Threaded(App):
+    """Has an application in threads answer."""
 
+    def __init__(self, app: Flask) -> None:
+        super().__init__()
+        self._threaded = ThreadedApp(app, threads=2)
 
-async def receive_once(given: list[Message]) -> Message:
-    if given:
-        return given.pop()
-    await asyncio.Event().wait()
-    raise AssertionError
-
-
-async def serve(app: ThreadedApp | PatientApp, scope: Scope) -> list[Message]:
-    sent: list[Message] = []
-    given: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    await app(scope, lambda: receive_once(given), send)
-    return sent
+    async def __call__(self, asked: Request) -> Answer:
+        return await self._threaded.answer(asked)
 
 
 @pytest.mark.parametrize("first_is_slow", [True, False], ids=["before its beginning", "in the middle"])
@@ -68,17 +53,40 @@ def test_an_answer_whose_client_goes_away_while_a_thread_makes_it_is_closed(*, f
         return answer
 
     async def go_away() -> None:
-        serving = asyncio.create_task(serve(ThreadedApp(app, threads=2, most=100), scope_of("GET", "/")))
+        peer = Peer(Threaded(app), Connections(most=10, most_bytes=100_000))
+        await peer.send(written("GET /", b""))
         await asyncio.to_thread(reached.wait, 10)
-        serving.cancel()
-        await asyncio.sleep(0.05)
+        peer.leave()
+        await turns()
         assert not closed.is_set()  # the thread is still at it
         go_on.set()
-        with pytest.raises(asyncio.CancelledError):
-            await serving
+        assert await asyncio.to_thread(closed.wait, 10)
+        await turns()
+        assert b"the end" not in peer.came
 
     asyncio.run(go_away())
-    assert closed.is_set()
+
+
+def test_an_answer_that_breaks_in_the_middle_is_cut_off_and_not_ended() -> None:
+    app = Flask("test")
+
+    @app.get("/")
+    def stream() -> Response:
+        def pieces() -> Iterator[bytes]:
+            yield b"x" * 100_000
+            raise ValueError
+
+        return Response(pieces())
+
+    async def read() -> None:
+        peer = Peer(Threaded(app))
+        await peer.send(written("GET /", b""))
+        async with asyncio.timeout(10):
+            await peer.transport.over.wait()
+        assert b"transfer-encoding: chunked" in peer.came
+        assert not peer.came.endswith(b"0\r\n\r\n")
+
+    asyncio.run(read())
 
 
 @pytest.mark.parametrize(("method", "status"), [("POST", 202), ("GET", 503)])
@@ -94,7 +102,7 @@ def test_a_write_that_was_done_is_answered_so_whatever_happens_while_its_caller_
         return wait_for(answer, "a", as_known(1), "a")
 
     watch = Watch(lambda _: {"a": as_known(2)})
-    patient = PatientApp(ThreadedApp(app, threads=2, most=100), watch, 5)
-    start, *_ = asyncio.run(serve(patient, scope_of(method, "/", prefer="wait=5")))
-    assert start["status"] == status
-    assert b"service-wait-for" not in dict(start["headers"])
+    patient = PatientApp(ThreadedApp(app, threads=2), watch, 5)
+    answer = asyncio.run(patient.answer(Request(method, b"/", [(b"prefer", b"wait=5")])))
+    assert answer.status == status
+    assert b"service-wait-for" not in dict(answer.headers)
