@@ -16,7 +16,8 @@ DOCS = (PROJECT / "docs" / "problems.md").read_text()
 ROWS = re.findall(r"^\| `([a-z-]+)` \| (\d{3}) \| (.+) \| (.+) \|$", DOCS, re.MULTILINE)
 LISTED = {int(status) for _, status, _, _ in ROWS}
 # What the web process answers with, and nothing that only the worker or the sandbox does.
-ANSWERING = [*PROJECT.glob("service/api/**/*.py"), *PROJECT.glob("service/server*"), PROJECT / "service" / "app.py"]
+SERVICE = PROJECT / "service"
+ANSWERING = [*SERVICE.glob("api/**/*.py"), *SERVICE.glob("server/*.py"), SERVICE / "app.py", SERVICE / "web.py"]
 
 
 def used() -> set[int]:
