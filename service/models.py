@@ -346,6 +346,24 @@ class IdempotencyKey(Base):
     __table_args__ = (Index("ix_idempotency_keys_expires_at", "expires_at"),)
 
 
+class ImportedRow(Base):
+    """Which row of a file an appointment was asked for by: the same row asks for nothing more."""
+
+    __tablename__ = "imported_rows"
+
+    digest: Mapped[bytes] = mapped_column(
+        primary_key=True, comment="SHA-256 of account, patient, start, provider, location and type"
+    )
+    copy: Mapped[int] = mapped_column(
+        SmallInteger, primary_key=True, comment="Counts from 1 how often it was asked for on purpose"
+    )
+    appointment_id: Mapped[str] = mapped_column(ForeignKey("appointments.id"))
+    imported_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    imported_by: Mapped[str] = mapped_column(comment="The OS user at the command line")
+
+    __table_args__ = (Index("ix_imported_rows_appointment_id", "appointment_id"),)
+
+
 class Quarantined(Base):
     """Authentic bytes that could not be read as an event, and why."""
 

@@ -44,7 +44,7 @@ def main() -> None:
         handler.addFilter(lambda record: record.name != db.__name__)
     try:
         with db.our_errors():
-            cli()
+            cli(prog_name="cobalt-appointments")
     except AppointmentsError as error:
         _end(str(error))
     except (DBAPIError, psycopg.Error) as error:

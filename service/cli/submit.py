@@ -2,84 +2,194 @@
 
 from __future__ import annotations
 
-import csv
+import json
 import sys
+from dataclasses import dataclass
+from datetime import UTC
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
-from marshmallow import ValidationError
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress
 
-from service.cli.context import open_engine
+from service.cli.context import open_engine, os_user
 from service.config import Settings
 from service.db import transaction
-from service.errors import InvalidFieldsError
-from service.ids import new_id
-from service.request_schema import AppointmentIn
-from service.usecases.request_appointment import AppointmentRequest, request_appointment
+from service.errors import DatabaseUnavailableError
+from service.request_file import Problem, UnreadableFileError, read_request_file
+from service.usecases.accounts import account_names
+from service.usecases.check_import import check_import
+from service.usecases.import_requests import find_same_start, plan_import, take_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
-    from sqlalchemy.orm import Session
+    from sqlalchemy import Engine
+
+    from service.usecases.check_import import Checked, WantedRow
+    from service.usecases.import_requests import Plan, TakenRow
+
+STANDARD_INPUT = Path("-")
+BROKEN_OFF = 3
+"""The exit code of a run that took some rows and not all."""
 
 
-@click.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def submit(file: Path) -> None:
+@click.command(
+    epilog="""\b
+Exit codes:
+  0  every row is there now (with --dry-run: would be)
+  1  something is wrong, each row is named on standard error, and nothing was taken
+  2  the command line is wrong
+  3  the run was broken off: the same command again goes on from there"""
+)
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Check everything, say what would be taken, and take nothing.")
+@click.option("--again", is_flag=True, help="Ask once more for rows that have asked already.")
+@click.option("--digits-are-right", is_flag=True, help="Ids of digits may differ in length and end in zeros.")
+@click.option("--yes", is_flag=True, help="Do not ask on a terminal about what is probably a mistake.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line for each row, problem and doubt.")
+def submit(file: Path, *, dry_run: bool, again: bool, digits_are_right: bool, yes: bool, as_json: bool) -> None:
     """Ask for the appointments in FILE, a CSV whose header names Cobalt's fields, and `account` if needed.
 
-    All rows are taken in one transaction: either all are good, or the bad ones are named and none is taken.
-    Prints the ids.
+    `-` is standard input. UTF-8 and Excel's UTF-16, commas, semicolons and tabs are understood. All rows are checked
+    first: while one is wrong, or looks like what a spreadsheet makes of a value, none is taken.
+
+    Prints the ids, in the order of the rows. A row that has asked before, in whatever file, gets the id it has: who
+    runs a file again sees what became of it. Patient, start, provider, location, type and account make it the same.
     """
-    settings = Settings.from_env()
+    engine = open_engine(settings := Settings.from_env())
+    report = Report("standard input" if file == STANDARD_INPUT else file.name, as_json=as_json)
+    with transaction(engine) as session:
+        accounts = account_names(session, settings)
     try:
-        rows = list(_rows(file))
-    except UnicodeDecodeError:
-        sys.exit(f'{file.name}: is not UTF-8; save it as "CSV UTF-8"')
-    except csv.Error as error:
-        sys.exit(f"{file.name}: is not a CSV file: {error}")
-    if not rows:
-        sys.exit(f"{file.name}: has no rows; the first line names the fields, each other line is a request")
-    with transaction(open_engine(settings)) as session:
-        ids = _request_all(session, settings, file.name, rows)
-    click.echo("\n".join(ids))
+        checked = check_import(read_request_file(_read(file)), accounts, digits_are_right=digits_are_right)
+    except UnreadableFileError as error:
+        report.end(str(error))
+    if checked.problems:
+        report.refuse(checked.problems)
+    plan = plan_import(engine, checked.rows, again=again)
+    doubts = _doubts(engine, checked, plan)
+    report.doubt(doubts)
+    if dry_run:
+        report.rows([plan.outlook(row) for row in checked.rows])
+        report.sum_up(dry_run=True)
+        return
+    if doubts and not yes and sys.stdin.isatty() and sys.stderr.isatty():
+        click.confirm("Take all rows all the same?", abort=True, err=True)
+    _take(engine, checked.rows, plan, report)
 
 
-def _rows(file: Path) -> Iterator[tuple[int, dict[str, object]]]:
-    """Read the rows, each with the number of the line that it ends on."""
-    with file.open(newline="", encoding="utf-8-sig") as lines:
-        reader = csv.DictReader(lines, restkey="more fields than the header")
-        for row in reader:
-            yield reader.line_num, {name: value for name, value in row.items() if value}
+def _read(file: Path) -> bytes:
+    return sys.stdin.buffer.read() if file == STANDARD_INPUT else file.read_bytes()
 
 
-def _request_all(
-    session: Session, settings: Settings, file_name: str, rows: list[tuple[int, dict[str, object]]]
-) -> list[str]:
-    schema = AppointmentIn()
-    ids: list[str] = []
-    for line, row in track(rows, "submitting", console=Console(stderr=True)):
-        try:
-            body = schema.load(row)
-            wanted = AppointmentRequest(
-                fields=AppointmentIn.cobalt_fields(body),
-                account=body.get("account"),
-                metadata=body["metadata"],
-                request_id=new_id("req"),
-            )
-            ids.append(request_appointment(session, settings, wanted).id)
-        except ValidationError as error:
-            for field, messages in error.messages_dict.items():
-                click.echo(f"{file_name}: line {line}: {field}: {' '.join(map(str, messages))}", err=True)
-        except InvalidFieldsError as error:
-            for pointer, message in error.errors.items():
-                click.echo(f"{file_name}: line {line}: {pointer.lstrip('/')}: {message}", err=True)
-    if len(ids) < len(rows):
-        sys.exit(f"{file_name}: {len(rows) - len(ids)} of {len(rows)} rows are wrong; none was taken")
-    return ids
+def _doubts(engine: Engine, checked: Checked, plan: Plan) -> list[Problem]:
+    """Say what is probably a mistake in the file, or beside what there is already."""
+    new = [row for row in checked.rows if plan.known_of(row) is None]
+    there = find_same_start(engine, new)
+    return sorted(
+        checked.doubts + [Problem(line, "", f"names the patient and start of {one}") for line, one in there.items()]
+    )
+
+
+def _take(engine: Engine, rows: Sequence[WantedRow], plan: Plan, report: Report) -> None:
+    console = Console(stderr=True)
+    try:
+        with Progress(console=console, disable=not console.is_terminal) as progress:
+            task = progress.add_task("submitting", total=len(rows))
+            for taken in take_rows(engine, rows, copy=plan.copy, by=os_user()):
+                report.rows(taken)
+                progress.advance(task, len(taken))
+    except (KeyboardInterrupt, DatabaseUnavailableError) as error:
+        why = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
+        again = "run the same command again to go on"
+        report.end(f"broke off after {report.count} of {len(rows)} rows ({why}); {again}", BROKEN_OFF)
+    report.sum_up()
+
+
+@dataclass(slots=True)
+class Report:
+    """What a person, or a program, is told.
+
+    Args:
+        name: Of the file.
+        as_json: Whether a program reads it.
+    """
+
+    name: str
+    as_json: bool
+    new: int = 0
+    known: int = 0
+    failed: int = 0
+
+    @property
+    def count(self) -> int:
+        """How many rows were told of."""
+        return self.new + self.known
+
+    def refuse(self, problems: Sequence[Problem]) -> NoReturn:
+        """Name what is wrong, and end."""
+        for problem in problems:
+            self._tell(problem, "problem")
+        lines = len({problem.line for problem in problems})
+        self.end(f"{lines} {'line is' if lines == 1 else 'lines are'} wrong; nothing was taken")
+
+    def doubt(self, doubts: Sequence[Problem]) -> None:
+        """Name what is probably a mistake."""
+        for one in doubts:
+            self._tell(one, "doubt")
+
+    def _tell(self, problem: Problem, kind: str) -> None:
+        if self.as_json:
+            click.echo(json.dumps({"line": problem.line, "field": problem.field or None, kind: problem.detail}))
+            return
+        where = f"{problem.field}: " if problem.field else ""
+        note = "look at this: " if kind == "doubt" else ""
+        click.echo(f"{self.name}: line {problem.line}: {note}{where}{problem.detail}", err=True)
+
+    def rows(self, rows: Sequence[TakenRow]) -> None:
+        """Tell what became of rows."""
+        for row in rows:
+            known = row.known
+            self.new += known is None
+            self.known += known is not None
+            self.failed += known is not None and known.status == "failed"
+            if self.as_json:
+                click.echo(json.dumps(_as_json(row)))
+                continue
+            if row.appointment_id:
+                click.echo(row.appointment_id)
+            if known:
+                status = f"{known.status} ({known.failure_category})" if known.failure_category else known.status
+                since = known.imported_at.astimezone(UTC).strftime("%Y-%m-%d %H:%MZ")
+                click.echo(f"{self.name}: line {row.line}: asked for on {since}: {status}", err=True)
+
+    def sum_up(self, *, dry_run: bool = False) -> None:
+        """Say in one line what was done."""
+        said = f"{self.new} would be taken" if dry_run else f"{self.new} taken"
+        if self.known:
+            said += f", {self.known} had been asked for before"
+        if self.failed:
+            said += f" ({self.failed} failed: correct or resubmit them, or ask anew with --again)"
+        click.echo(f"{self.name}: {said}", err=True)
+
+    def end(self, message: str, code: int = 1) -> NoReturn:
+        """End with a message."""
+        click.echo(f"{self.name}: {message}", err=True)
+        sys.exit(code)
+
+
+def _as_json(row: TakenRow) -> dict[str, object]:
+    known = row.known
+    return {
+        "line": row.line,
+        "id": row.appointment_id,
+        "new": known is None,
+        "status": known.status if known else "processing",
+        "failure_category": known and known.failure_category,
+        "asked_at": known and known.imported_at.astimezone(UTC).isoformat(),
+    }
 
 
 COMMANDS = (submit,)

@@ -171,6 +171,7 @@ _DELETE_APPOINTMENTS = (
     "DELETE FROM submissions WHERE appointment_id = ANY(:ids)",
     "DELETE FROM corrections WHERE appointment_id = ANY(:ids)",
     "DELETE FROM decisions WHERE appointment_id = ANY(:ids)",
+    "DELETE FROM imported_rows WHERE appointment_id = ANY(:ids)",
     "DELETE FROM appointments WHERE id = ANY(:ids)",
 )
 

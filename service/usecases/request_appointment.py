@@ -14,6 +14,8 @@ from service.states import EVER
 from service.usecases.accounts import account_names
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy.orm import Session
 
     from service.config import Settings
@@ -42,11 +44,20 @@ def request_appointment(session: Session, settings: Settings, wanted: Appointmen
     Raises:
         InvalidFieldsError: There is no such account, or none was named and there are several.
     """
+    account = choose_account(account_names(session, settings), wanted.account)
+    appointment = new_appointment(account, wanted)
+    session.add(appointment)
+    session.flush()
+    return appointment
+
+
+def new_appointment(account: str, wanted: AppointmentRequest) -> Appointment:
+    """Make the row of a request for an account that there is."""
     now = datetime.now(UTC)
     start = read_start(wanted.fields)
-    appointment = Appointment(
+    return Appointment(
         id=new_id("appt"),
-        account=_account(session, settings, wanted.account),
+        account=account,
         status="processing",
         attempt=1,
         attempt_since=EVER,
@@ -71,18 +82,23 @@ def request_appointment(session: Session, settings: Settings, wanted: Appointmen
         asks=0,
         candidates=[],
     )
-    session.add(appointment)
-    session.flush()
-    return appointment
 
 
-def _account(session: Session, settings: Settings, name: str | None) -> str:
-    names = account_names(session, settings)
+def choose_account(names: Sequence[str], name: str | None) -> str:
+    """Say which account a request is for.
+
+    Args:
+        names: The accounts that there are.
+        name: The one that it names; it may be left out where there is only one.
+
+    Raises:
+        InvalidFieldsError: There is no such account, or none was named and there are several.
+    """
     if name is None and len(names) == 1:
         return names[0]
     if not names:
         raise InvalidFieldsError({"/account": "no account is set up; an operator adds one with `accounts add`"})
-    if name not in names:
+    if name is None or name not in names:
         wrong = "is not an account" if name is not None else "is required, there are several"
         raise InvalidFieldsError({"/account": f"{wrong}; use one of: {', '.join(sorted(names))}"})
     return name

@@ -9,6 +9,7 @@ import itertools
 import json
 import logging
 import secrets
+import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ import pytest
 from psycopg import sql
 from sqlalchemy import text
 
-from service import cobalt, log
+from service import cli, cobalt, log
 from service.app import create_app
 from service.db import transaction
 from service.events import read_event
@@ -321,3 +322,34 @@ def webhook_body(kind: str, cobalt_id: str, *, event_id: str, reason: str = "Som
 @pytest.fixture
 def book(api: Api, settings: Settings) -> Book:
     return Book(api, settings)
+
+
+@dataclass
+class Ran:
+    """How a command ended, and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Ran]:
+    """Runs the command line in this process, as ``cobalt-appointments`` does."""
+    assert environment
+
+    def run(*arguments: str, stdin: bytes = b"") -> Ran:
+        monkeypatch.setattr(sys, "argv", ["cobalt-appointments", *arguments])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        code = ended.value.code
+        said = capsys.readouterr()
+        if isinstance(code, str):  # what sys.exit would print
+            return Ran(1, said.out, f"{said.err}{code}\n")
+        return Ran(int(code or 0), said.out, said.err)
+
+    return run

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 import psycopg
@@ -19,6 +18,7 @@ from service.stack.processes import Process, free_port
 from service.store import accounts as account_rows
 from service.store import api_keys
 from service.usecases.api_keys import find_caller
+from tests.integration.web.conftest import Ran
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,33 +30,6 @@ if TYPE_CHECKING:
 
 HEADER = "mrn,location,date,time,provider,type,note"
 GOOD = "000123,Main Clinic,2030-01-15,10:00,Dr. Smith,new_patient,"
-
-
-@dataclass
-class Ran:
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def run(
-    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., Ran]:
-    assert environment
-
-    def run(*arguments: str) -> Ran:
-        monkeypatch.setattr(sys, "argv", ["cobalt-appointments", *arguments])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        code = ended.value.code
-        said = capsys.readouterr()
-        if isinstance(code, str):  # what sys.exit would print
-            return Ran(1, said.out, f"{said.err}{code}\n")
-        return Ran(int(code or 0), said.out, said.err)
-
-    return run
 
 
 def test_a_command_that_is_refused_says_so_in_one_line(
@@ -268,7 +241,7 @@ def test_what_postgresql_refuses_is_one_line_without_the_row(
                 driver(session).execute(statement)
 
     for statement, named in ((breaking, "NotNullViolation"), (twice, "UniqueViolation (only_once)")):
-        monkeypatch.setattr(cli, "cli", lambda statement=statement: fail(statement))
+        monkeypatch.setattr(cli, "cli", lambda statement=statement, **_: fail(statement))
         ran = run("anything")
         assert (ran.code, ran.out) == (1, "")
         assert re.fullmatch(r"cobalt-appointments: [^\n]*\n", ran.err)
@@ -305,65 +278,6 @@ def test_db_recount_counts_what_was_written_past_the_triggers(
     assert api.read("/v1/stats")["submission"]["unconfirmed"] == 0
     assert run("db", "recount") == Ran(0, "everything is counted anew\n", "")
     assert api.read("/v1/stats")["submission"]["unconfirmed"] == 1
-
-
-# submit
-
-
-@pytest.fixture
-def csv_file(tmp_path: Path) -> Callable[..., str]:
-    def write(*lines: str, encoding: str = "utf-8") -> str:
-        path = tmp_path / "appointments.csv"
-        path.write_bytes("\n".join(lines).encode(encoding))
-        return str(path)
-
-    return write
-
-
-def listed(api: Api) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = api.read("/v1/appointments?sort=created_at")["data"]
-    return rows
-
-
-def test_submit_takes_every_row_of_a_good_file_and_prints_the_ids(
-    run: Callable[..., Ran], api: Api, csv_file: Callable[..., str]
-) -> None:
-    spreadsheet = csv_file(HEADER, GOOD, "", GOOD.replace("000123", '"0,1"') + '"two\nlines"', encoding="utf-8-sig")
-    ran = run("submit", spreadsheet)
-    assert ran.code == 0
-    rows = listed(api)
-    assert sorted(ran.out.split()) == sorted(str(row["id"]) for row in rows)
-    requests = {str(row["request"]["mrn"]): row["request"] for row in rows}
-    assert requests["000123"]["note"] is None
-    assert requests["0,1"]["note"] == "two\nlines"
-
-
-@pytest.mark.parametrize(
-    ("lines", "said"),
-    [
-        ((HEADER, GOOD, GOOD.replace("10:00", "noon")), "line 3: time: "),
-        ((HEADER, GOOD + '"a\nb"', "", GOOD.replace("Dr. Smith", "")), "line 5: provider: "),
-        ((HEADER, GOOD + ",more"), "line 2: "),
-        ((HEADER.replace("mrn", "nrm"), GOOD), "line 2: nrm: "),
-        ((HEADER + ",account", GOOD + ",clinic_1", GOOD + ",elsewhere"), "line 3: account: "),
-        ((HEADER,), "no rows"),
-        (("",), "no rows"),
-    ],
-)
-def test_submit_takes_nothing_of_a_file_with_a_bad_row(
-    run: Callable[..., Ran], api: Api, csv_file: Callable[..., str], lines: tuple[str, ...], said: str
-) -> None:
-    ran = run("submit", csv_file(*lines))
-    assert (ran.code, ran.out) == (1, "")
-    assert said in ran.err
-    assert listed(api) == []
-
-
-def test_submit_says_when_a_file_is_no_text(run: Callable[..., Ran], api: Api, csv_file: Callable[..., str]) -> None:
-    ran = run("submit", csv_file(HEADER, GOOD.replace("Smith", "Müller"), encoding="latin-1"))
-    assert (ran.code, ran.out) == (1, "")
-    assert "UTF-8" in ran.err
-    assert listed(api) == []
 
 
 # webhook
