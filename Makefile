@@ -7,7 +7,7 @@ LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --genera
 	--no-header --no-annotate --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev prove bench test check lock clean
+.PHONY: help install demo dev prove bench attack test check lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -25,6 +25,9 @@ prove: $(INSTALLED) ## the fault drill, a few minutes (PROVE='--seed 7 --short')
 
 bench: $(INSTALLED) ## the benchmarks, ten minutes; needs wrk (BENCH='--parts growth' or '--smoke')
 	@$(BIN)/cobalt-appointments bench $(BENCH)
+
+attack: $(INSTALLED) ## attack it for some minutes; haproxy and nginx join if they are here (ATTACK='--only slow --connections 2000')
+	@$(BIN)/cobalt-appointments attack $(ATTACK)
 
 test: $(INSTALLED) ## all tests, on an embedded PostgreSQL
 	$(BIN)/pytest -n logical

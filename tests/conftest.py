@@ -29,7 +29,7 @@ SERVER_URL = "TEST_SERVER_URL"
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "300"}
 
 # Each test brings up a stack of its own.
-DRILLS = ("tests/e2e/test_prove.py", "tests/e2e/test_broken_variants.py", "tests/e2e/test_bench.py")
+DRILLS = tuple(f"tests/e2e/test_{name}.py" for name in ("prove", "broken_variants", "bench", "attack"))
 # These use the one `stack` of their worker; the other modules bring up their own.
 SHARING = tuple(
     f"tests/e2e/test_{name}.py"

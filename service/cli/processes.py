@@ -119,4 +119,36 @@ def bench(
     sys.exit(run.run(chosen, report))
 
 
-COMMANDS = (worker, sandbox, demo, dev, prove, bench)
+@click.command()
+@click.option("--only", help="Names of parts, separated by commas; all but `soak`.")
+@click.option("--short", is_flag=True, help="Half a minute, with short deadlines and small numbers.")
+@click.option("--connections", type=click.IntRange(20, 8000), help="How many slow and silent ones; 3000, short 300.")
+@click.option("--minutes", type=click.FloatRange(0.1, 1440), help="How long `--only soak` takes; 60.")
+@click.option("--json", "report", type=click.Path(path_type=Path, dir_okay=False), help="Write the result there.")
+@click.option("--env", "env", multiple=True, hidden=True, help="NAME=VALUE for the web processes and the worker.")
+def attack(
+    only: str | None,
+    connections: int | None,
+    minutes: float | None,
+    *,
+    short: bool,
+    report: Path | None,
+    env: tuple[str, ...],
+) -> None:
+    """Attack the service as strangers, a sick Cobalt and curious colleagues would; fails when something hurts."""
+    from service.stack.attack import plan, run  # noqa: PLC0415 (needs the extra `embedded`)
+
+    try:
+        chosen = plan.make_plan(
+            only=only,
+            short=short,
+            connections=connections,
+            minutes=minutes,
+            env=dict(one.split("=", 1) for one in env),
+        )
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    sys.exit(run.run(chosen, report))
+
+
+COMMANDS = (worker, sandbox, demo, dev, prove, bench, attack)

@@ -1,0 +1,1 @@
+"""`make attack`: what strangers, a sick Cobalt and curious colleagues can do to the service."""

@@ -1,0 +1,71 @@
+"""Slow and silent connections, by the thousand: closed when the settings say, with webhooks answered beside them."""
+
+import time
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+
+from service.config import Settings
+from service.stack.attack.crowd import Crowd, Manner
+from service.stack.attack.finding import MOST_GROWTH, SLOWEST_ANSWER, Finding
+from service.stack.attack.memory import watching
+from service.stack.attack.scene import Scene
+from service.stack.attack.wire import head
+
+MARGIN = 2.0  # seconds beyond a deadline: the service looks at intervals, and this machine is slow
+SHARES = (0.35, 0.2, 0.1, 0.1, 0.1, 0.1, 0.05)  # of all connections, in the order of the manners
+
+
+def _manners(settings: Settings) -> Sequence[Manner]:
+    first = _seconds(settings, "first_byte_timeout")
+    whole_head = _seconds(settings, "head_timeout")
+    body = _seconds(settings, "body_timeout")
+    kept = _seconds(settings, "keepalive_timeout")
+    post = head("POST", "/webhooks/cobalt", {"cobalt-verification": "0" * 64, "Content-Length": "100000"})
+    api = head("POST", "/v1/appointments", {"Content-Type": "application/json", "Content-Length": "100000"})
+    return (
+        Manner("silent from the start", b"", b"", first),
+        Manner("half a head", post[:40], b"", whole_head),
+        Manner("a head, byte by byte", post[:40], b"X-A: b\r\n", whole_head),
+        Manner("half a body", post + b"{", b"", body),
+        Manner("a body, byte by byte", post, b"a", body),
+        Manner("a body for the API, byte by byte", api, b"a", body),
+        Manner("silent after an answer", head("GET", "/livez"), b"", kept, answered=True),
+    )
+
+
+def attack(scene: Scene) -> Iterator[Finding]:
+    """Open all of them at once and watch until the last deadline is over."""
+    manners = _manners(scene.settings)
+    crowd = Crowd(scene.port, interval=scene.plan.either(0.2, 2))
+    with scene.honest() as honest, watching(scene.web) as growth:
+        began = time.monotonic()
+        for manner, share in zip(manners, SHARES, strict=True):
+            for _ in range(max(1, round(share * scene.plan.connections))):
+                crowd.join(manner)
+        give_up = began + max(manner.limit for manner in manners) + MARGIN + (time.monotonic() - began)
+        while crowd.open() and time.monotonic() < give_up:
+            crowd.watch(0.5)
+        answers = honest.answers(began)
+    slowest = crowd.slowest()
+    for manner in manners:
+        left = len(crowd.open(manner))
+        count = sum(one.manner == manner for one in crowd.members)
+        took = slowest.get(manner, 0.0)
+        yield Finding(
+            tried=f"{count} connections: {manner.name}",
+            came=f"{left} still open after {took:.0f} s" if left else f"the last was closed after {took:.1f} s",
+            limit=f"{manner.limit:g} s + {MARGIN:g} s",
+            hurts=took > manner.limit + MARGIN,
+        )
+    crowd.close()
+    yield Finding(
+        tried=f"{len(crowd.members)} slow and silent connections together",
+        came=f"{answers}; +{growth.most:.0f} MB",
+        limit=f"{SLOWEST_ANSWER:g} s; +{MOST_GROWTH:.0f} MB",
+        hurts=answers.hurts or growth.most > MOST_GROWTH,
+    )
+
+
+def _seconds(settings: Settings, name: str) -> float:
+    found: timedelta = getattr(settings, name, timedelta(seconds=10))
+    return found.total_seconds()
