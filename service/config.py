@@ -118,12 +118,13 @@ def _base_url(env: Env, name: str) -> str:
         raise SettingsError(f"{name}: must be an https URL like {COBALT}")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise SettingsError(f"{name}: must be an address and a path only, like {COBALT}")
-    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise SettingsError(f"{name}: plain http is for a loopback address only, use https")
     return url
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Tell whether a host's name or address is one of this machine's own."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

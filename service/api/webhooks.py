@@ -17,13 +17,12 @@ from service.api.http import Answer as HttpAnswer
 from service.api.problems import CONTENT_TYPE, problem_body
 from service.api.tracing import good_request_id
 from service.signing import HEADER, is_signature
-from service.usecases.take_webhook import NOT_COBALTS, NOWHERE_TO_KEEP_IT, Answer
+from service.usecases.take_webhook import NOT_COBALTS, NOWHERE_TO_KEEP_IT, PATH, Answer
 
 if TYPE_CHECKING:
     from service.api.http import Request
     from service.usecases.take_webhook import WebhookTaker
 
-PATH = "/webhooks/cobalt"
 
 logger = log.get_logger(__name__)
 refusals = log.Sampled(logger)

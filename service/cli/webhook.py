@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import click
 
 from service.cli.context import open_engine
 from service.cobalt import Cobalt
-from service.config import Settings
+from service.config import Settings, is_loopback
 from service.db import transaction
 from service.usecases.accounts import account_names, get_credentials
+from service.usecases.webhook_url import judge
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from service.cobalt import Credentials
 
 
@@ -21,17 +29,34 @@ def webhook() -> None:
     """Tell Cobalt where to send events."""
 
 
+_secret_file = click.option(
+    "--secret-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the secret to this new file, for its owner only, in place of standard output.",
+)
 _account = click.option("--account", help="On whose behalf to ask; the first account, when it is not given.")
 
 
 @webhook.command()
 @click.argument("url")
 @_account
-def register(url: str, account: str | None) -> None:
-    """Register URL and print its secret, alone, for COBALT_WEBHOOK_SECRETS."""
+@_secret_file
+@click.option("--force", is_flag=True, help="Register a URL to which no events should be sent.")
+def register(url: str, account: str | None, secret_file: Path | None, *, force: bool) -> None:
+    """Register URL and print its secret, alone, for COBALT_WEBHOOK_SECRETS.
+
+    Refused is a URL that is not https, does not lead to /webhooks/cobalt, or is answered by something else than this
+    service. That nobody answers there yet is only said: the secret comes first.
+    """
     settings = Settings.from_env()
-    with Cobalt(settings) as client:
-        click.echo(client.register_webhook(_credentials(settings, account), url))
+    cobalt_is_here = is_loopback(urlsplit(settings.cobalt_base_url).hostname or "")
+    judgement = judge(url, cobalt_is_here=cobalt_is_here)
+    if judgement.fault and not force:
+        sys.exit(f"the URL {judgement.fault}; nothing was registered (--force does it all the same)")
+    for what in filter(None, (judgement.fault, judgement.doubt)):
+        click.echo(f"look at this: the URL {what}", err=True)
+    with _giving_out(secret_file) as give_out, Cobalt(settings) as client:
+        give_out(client.register_webhook(_credentials(settings, account), url))
 
 
 @webhook.command("list")
@@ -56,14 +81,42 @@ def remove(webhook_id: str, account: str | None) -> None:
 
 @webhook.command()
 @_account
-def rotate(account: str | None) -> None:
+@_secret_file
+def rotate(account: str | None, secret_file: Path | None) -> None:
     """Have Cobalt replace the secret, and print the new one, alone.
 
     Put it in front of the old one in COBALT_WEBHOOK_SECRETS: any may match, so nothing is refused meanwhile.
     """
     settings = Settings.from_env()
-    with Cobalt(settings) as client:
-        click.echo(client.rotate_webhook_secret(_credentials(settings, account)))
+    with _giving_out(secret_file) as give_out, Cobalt(settings) as client:
+        give_out(client.rotate_webhook_secret(_credentials(settings, account)))
+
+
+@contextmanager
+def _giving_out(file: Path | None) -> Iterator[Callable[[str], None]]:
+    """Give a secret out once: to standard output, or to a new file that is there before Cobalt is asked.
+
+    Cobalt does not say it again; a file that cannot be written must not be found out after it has.
+    """
+    if file is None:
+        yield click.echo
+        return
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        sys.exit(f"--secret-file: {error.strerror}")
+    written = False
+
+    def write(secret: str) -> None:
+        nonlocal written
+        written = os.write(descriptor, f"{secret}\n".encode()) > 0
+
+    try:
+        yield write
+    finally:
+        os.close(descriptor)
+        if not written:
+            file.unlink()
 
 
 def _credentials(settings: Settings, account: str | None) -> Credentials:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 logger = log.get_logger(__name__)
 refusals = log.Sampled(logger)
 
+PATH = "/webhooks/cobalt"
+"""Where events are taken."""
 MARGIN = 0.3
 """Seconds of the budget that are left for reading the request and writing the answer."""
 SPOOL_SHARE = 0.55

@@ -10,9 +10,9 @@ import jsonschema_rs
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from service.api import webhooks
 from service.api.openapi.document import METHODS, path_of
 from service.app import create_app
+from service.usecases import take_webhook
 from tests.guards.test_readme import rows
 from tests.guards.test_routes_need_keys import PUBLIC
 from tests.settings import settings_from
@@ -72,7 +72,7 @@ def test_it_is_a_valid_openapi_3_1_document(document: dict[str, Any]) -> None:
 
 
 def test_it_describes_every_route_and_no_other(app: Flask, document: dict[str, Any]) -> None:
-    served = {("POST", webhooks.PATH)}
+    served = {("POST", take_webhook.PATH)}
     for rule in app.url_map.iter_rules():
         methods = (rule.methods or set()) & {method.upper() for method in METHODS}
         served |= {(method, path_of(rule.rule)) for method in methods}
@@ -87,7 +87,7 @@ def test_the_readme_lists_every_call_with_its_scope(document: dict[str, Any]) ->
             listed[method, path] = scope.strip("`")
     described = {}
     for method, path, operation in operations(document):
-        needs = "signature" if path == webhooks.PATH else operation.get("x-scope", "none")
+        needs = "signature" if path == take_webhook.PATH else operation.get("x-scope", "none")
         described[method, re.sub(r"{[^}]+}", "{id}", path)] = needs
     assert listed == described
 
@@ -108,7 +108,7 @@ def test_every_operation_says_what_it_is(document: dict[str, Any]) -> None:
 def test_every_operation_needs_a_key_with_a_scope_or_is_public(document: dict[str, Any]) -> None:
     for method, path, operation in operations(document):
         where = f"{method} {path}"
-        if path == webhooks.PATH:
+        if path == take_webhook.PATH:
             assert operation["security"] == [{"signature": []}]
         elif path in PUBLIC:
             assert operation["security"] == [], where

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from service.api.openapi import parts, webhook
 from service.api.openapi.examples import example_of
 from service.api.openapi.rules import RULES
+from service.usecases.take_webhook import PATH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-WEBHOOK_PATH = "/webhooks/cobalt"
 DESCRIPTION = """\
 Asks Cobalt for appointments and says what became of them: `processing`, `created` or `failed`, with the reason.
 
@@ -49,7 +49,7 @@ def build(app: Flask, api: Api) -> Json:
         for method in METHODS:
             if method in item:
                 _complete(item[method], path, method, scopes.get((path, method)), schemas)
-    document["paths"][WEBHOOK_PATH] = {"post": webhook.OPERATION}
+    document["paths"][PATH] = {"post": webhook.OPERATION}
     document["tags"].append(webhook.TAG)
     document["info"] |= {"description": DESCRIPTION, "license": {"name": "MIT", "identifier": "MIT"}}
     document["servers"] = [{"url": "/"}]

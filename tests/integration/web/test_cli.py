@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,6 @@ from sqlalchemy import text
 
 from service import cli
 from service.db import driver, transaction
-from service.stack.processes import Process, free_port
 from service.store import accounts as account_rows
 from service.store import api_keys
 from service.usecases.api_keys import find_caller
@@ -278,50 +276,6 @@ def test_db_recount_counts_what_was_written_past_the_triggers(
     assert api.read("/v1/stats")["submission"]["unconfirmed"] == 0
     assert run("db", "recount") == Ran(0, "everything is counted anew\n", "")
     assert api.read("/v1/stats")["submission"]["unconfirmed"] == 1
-
-
-# webhook
-
-
-@pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    port = free_port()
-    known = "--account clinic_1=at_integration --client-id ci_integration --client-secret cs_integration"
-    options = f"--port {port} {known} --webhook-secret whsec_first".split()
-    argv = [sys.executable, "-m", "service.sandbox", *options]
-    process = Process("sandbox", argv, {"PYTHONUNBUFFERED": "1"}, tmp_path_factory.mktemp("sandbox") / "log")
-    process.start()
-    process.wait_ready("sandbox listening on")
-    yield f"http://127.0.0.1:{port}/v1"
-    process.terminate()
-
-
-def test_a_webhook_is_registered_listed_rotated_and_removed(
-    run: Callable[..., Ran], sandbox: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COBALT_BASE_URL", sandbox)
-    url = "https://appointments.example.com/webhooks/cobalt"
-    assert run("webhook", "register", url).out == "whsec_first\n"
-    webhook_id, shown = run("webhook", "list").out.split()
-    assert shown == url
-    rotated = run("webhook", "rotate").out
-    assert re.fullmatch(r"\S{20,}\n", rotated)
-    assert rotated != "whsec_first\n"
-    assert run("webhook", "remove", webhook_id).code == 0
-    assert run("webhook", "list").out == ""
-    again = run("webhook", "remove", webhook_id)
-    assert (again.code, again.err) == (1, "cobalt-appointments: Cobalt answered HTTP 404\n")
-
-
-def test_a_webhook_command_says_when_cobalt_does_not_answer_or_there_is_no_account(
-    run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ran = run("webhook", "list")
-    assert (ran.code, ran.err) == (1, "cobalt-appointments: Cobalt did not answer: ConnectError\n")
-    assert run("webhook", "list", "--account", "elsewhere").code == 1
-    monkeypatch.delenv("COBALT_ACCOUNT")
-    monkeypatch.delenv("COBALT_ACCESS_TOKEN")
-    assert "COBALT_ACCOUNT" in run("webhook", "list").err
 
 
 # help
