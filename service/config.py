@@ -203,7 +203,10 @@ class Settings:
         "the largest reply of Cobalt's that is read, unpacked; a hundred events take some 200 kB",
         _integer(1_048_576, 1024, 67_108_864),
     )
-    cobalt_concurrency: int = _setting("calls to Cobalt in flight at once, per worker", _integer(16, 1, 256))
+    cobalt_concurrency: int = _setting(
+        "calls to Cobalt in flight at once, per worker; an account has no more than are left free: alone half",
+        _integer(32, 1, 256),
+    )
     lease_margin: timedelta = _setting(
         "seconds beyond `COBALT_TIMEOUT` for which a call is believed in, before its worker counts as lost",
         _seconds(30, 0, 3600),

@@ -132,9 +132,16 @@ class Appointment(Base):
             unique=True,
             postgresql_where=text("cobalt_appointment_id IS NOT NULL"),
         ),
-        # What is still to be done is always few: a small index, however many rows are settled.
-        Index("ix_appointments_due", "due_at", postgresql_where=text("status = 'processing'")),
-        Index("ix_appointments_unconfirmed", "due_at", postgresql_where=text("submission = 'unconfirmed'")),
+        # What is still to be done is always few: small indexes, however many rows are settled. By account, so that much
+        # that waits for one is not in the way to the others.
+        *(
+            Index(f"ix_appointments_{name}", "account", "due_at", postgresql_where=text(where))
+            for name, where in (
+                ("queued", "status = 'processing' AND submission = 'queued'"),
+                ("awaited", "status = 'processing' AND submission IN ('accepted', 'unconfirmed')"),
+                ("unconfirmed", "submission = 'unconfirmed'"),
+            )
+        ),
         Index("ix_appointments_processing", "requested_at", postgresql_where=text("status = 'processing'")),
         Index("ix_appointments_changed_in_id", "changed_in", "id"),
         # The lists: docs/decisions says why these. Each filter has both sorts; what trails the time is checked in the

@@ -13,7 +13,7 @@ from service import log, metrics
 from service.cobalt import Cobalt
 from service.db import make_engine
 from service.errors import DatabaseUnavailableError, SettingsError
-from service.usecases.ask_cobalt import CALLS_AT_ONCE, Asker, sweep_unmatched
+from service.usecases.ask_cobalt import Asker, sweep_unmatched
 from service.usecases.idempotency import forget_answers
 from service.usecases.keep_changes import keep_changes
 from service.usecases.keep_counts import fold_counts
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from service.config import Settings
 
+CONNECTIONS = 20
+"""To PostgreSQL: however many calls are in flight, each needs one for a moment before and after."""
 SWEEP_EVERY = 60.0
 """Seconds: behind mechanisms that leave nothing to sweep."""
 FOLD_EVERY = 2.0
@@ -83,7 +85,7 @@ def run(settings: Settings) -> None:
         signal.signal(number, stop)
     engine = make_engine(
         settings.database_url,
-        pool=settings.cobalt_concurrency + CALLS_AT_ONCE + 2,
+        pool=CONNECTIONS,
         statement_timeout=settings.statement_timeout,
         lock_timeout=settings.statement_timeout / 2,
     )

@@ -14,6 +14,7 @@ from service.cobalt import Accepted
 from service.db import make_engine, transaction
 from service.events import read_event
 from service.store import submissions
+from service.store.due import count_due
 from service.store.events import Arrival, Source
 from service.usecases.apply_events import apply
 from service.usecases.record_reply import record_reply
@@ -66,7 +67,8 @@ def claim(engine: Engine, most: int = 1000, now: datetime | None = None) -> dict
     """Claim what is due as a worker does; appointment id -> the right to one call."""
     now = now or datetime.now(UTC)
     with transaction(engine) as session:
-        claims = submissions.claim(session, most=most, paused=(), now=now, lease_until=now + LEASE)
+        due = count_due(session, submissions.COUNT_QUEUED, most=most, left_alone=(), now=now)
+        claims = submissions.claim(session, allowed=due, now=now, lease_until=now + LEASE)
     return {one.appointment_id: one for one in claims}
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select, text
 
 from service.models import Appointment, Event
+from service.store.due import count_due, counting, granted, selecting
 from service.zones import find_zone
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime, timedelta
 
     from sqlalchemy.orm import Session
@@ -49,22 +51,20 @@ _RETURNING = """
   a.provider, a.starts_local, a.starts_at, a.sent_at, a.asks
 """
 _CLAIM = """
-WITH due AS (
-  SELECT id FROM appointments WHERE {which} AND due_at <= :now AND account <> ALL(:busy)
-  ORDER BY due_at LIMIT :most
-  FOR NO KEY UPDATE SKIP LOCKED
-)
+WITH due AS ({due})
 UPDATE appointments a SET
   asks = a.asks + 1,
   due_at = :now + CAST(:interval AS interval) * power(2, least(a.asks, 6)) * (0.75 + random() / 2)
 FROM due WHERE a.id = due.id
 RETURNING {returning}
 """
-_CLAIM_OPEN = text(
-    _CLAIM.format(which="status = 'processing' AND submission IN ('accepted', 'unconfirmed')", returning=_RETURNING)
+# What waits for its outcome; and what was given up before an event came that may be its own: see hurry.
+_WHICH = (
+    "status = 'processing' AND submission IN ('accepted', 'unconfirmed')",
+    "status = 'failed' AND submission = 'unconfirmed'",
 )
-# Given up, but then an event came that may be theirs: see hurry.
-_CLAIM_LATE = text(_CLAIM.format(which="submission = 'unconfirmed' AND status = 'failed'", returning=_RETURNING))
+_COUNTS = [counting(which) for which in _WHICH]
+_CLAIMS = [text(_CLAIM.format(due=selecting(which), returning=_RETURNING)) for which in _WHICH]
 
 _OPEN = text(f"""
 SELECT {_RETURNING} FROM appointments a
@@ -73,21 +73,30 @@ ORDER BY sent_at
 """)  # noqa: S608 (constants)
 
 
+def count_questions(session: Session, *, most: int, left_alone: Collection[str], now: datetime) -> Counter[str]:
+    """Count the appointments of each account that are due to be asked about; see ``count_due``."""
+    counts: Counter[str] = Counter()
+    for statement in _COUNTS:
+        counts.update(count_due(session, statement, most=most, left_alone=left_alone, now=now))
+    return counts
+
+
 def claim_questions(
-    session: Session, *, most: int, now: datetime, interval: timedelta, busy: Collection[str] = ()
+    session: Session, *, allowed: Mapping[str, int], now: datetime, interval: timedelta
 ) -> list[Question]:
     """Claim appointments that are due to be asked about, and put each off until the next time.
 
     Args:
-        most: How many.
+        session: In which transaction.
+        allowed: Account -> how many of it at most.
         now: On our clock.
         interval: The first wait; it doubles each time, up to 64 times that, with jitter.
-        busy: Accounts whose turn it is not.
     """
     questions: list[Question] = []
-    for query in (_CLAIM_OPEN, _CLAIM_LATE):
-        wanted = {"most": most - len(questions), "now": now, "interval": interval, "busy": list(busy)}
-        questions += [Question(**row) for row in session.execute(query, wanted).mappings()]
+    for statement in _CLAIMS:
+        left = Counter(allowed) - Counter(question.account for question in questions)
+        rows = session.execute(statement, granted(left, now) | {"interval": interval})
+        questions += [Question(**row) for row in rows.mappings()]
     return questions
 
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import insert, text, update
 
 from service.models import Submission
+from service.store.due import counting, granted, selecting
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Mapping
     from datetime import datetime, timedelta
 
     from sqlalchemy.orm import Session
@@ -43,13 +44,12 @@ class Claim:
         return "correct" if self.cobalt_appointment_id else "create"
 
 
-_CLAIM = text("""
-WITH due AS (
-  SELECT id FROM appointments
-  WHERE status = 'processing' AND submission = 'queued' AND due_at <= :now AND account <> ALL(:paused)
-  ORDER BY due_at LIMIT :most
-  FOR NO KEY UPDATE SKIP LOCKED
-)
+_QUEUED = "status = 'processing' AND submission = 'queued'"
+COUNT_QUEUED = counting(_QUEUED)
+"""Counts what waits to be sent; for ``count_due``."""
+
+_CLAIM = text(f"""
+WITH due AS ({selecting(_QUEUED)})
 UPDATE appointments a SET
   submission = 'sending', tries = a.tries + 1, sent_at = :now, lease_until = :lease_until, due_at = :lease_until,
   updated_at = :now, version = a.version + 1
@@ -57,7 +57,7 @@ FROM due WHERE a.id = due.id
 RETURNING a.id AS appointment_id, a.account, a.attempt, a.tries, a.cobalt_appointment_id, a.request,
   a.accepted_request, a.sent_at,
   a.request_id
-""")
+""")  # noqa: S608 (constants)
 
 _EXPIRE = text("""
 WITH lost AS (
@@ -80,16 +80,15 @@ WHERE appointment_id = :appointment_id AND attempt = :attempt AND try = :tries
 """)
 
 
-def claim(session: Session, *, most: int, paused: Collection[str], now: datetime, lease_until: datetime) -> list[Claim]:
+def claim(session: Session, *, allowed: Mapping[str, int], now: datetime, lease_until: datetime) -> list[Claim]:
     """Claim due submissions, each for one call, and write the calls down as begun.
 
     Args:
-        most: How many.
-        paused: Accounts that are left alone for now.
+        allowed: Account -> how many of it at most.
         now: On our clock.
         lease_until: Until when nobody else will believe that the call was lost.
     """
-    rows = session.execute(_CLAIM, {"now": now, "lease_until": lease_until, "most": most, "paused": list(paused)})
+    rows = session.execute(_CLAIM, granted(allowed, now) | {"lease_until": lease_until})
     claims = [Claim(**row) for row in rows.mappings()]
     if claims:
         session.execute(

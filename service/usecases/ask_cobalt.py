@@ -18,6 +18,7 @@ from service.errors import AppointmentsError, CobaltError
 from service.event_bodies import Unreadable
 from service.events import event_from
 from service.evidence import Evidence, from_event
+from service.slots import Slots
 from service.states import Disposition
 from service.store import asking, events
 from service.store.events import Arrival, Source
@@ -29,7 +30,7 @@ from service.usecases.apply_each import apply_each
 from service.usecases.match_waiting import match_waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy import Engine
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from service.config import Settings
     from service.store.asking import Question
 
-CALLS_AT_ONCE = 4
+CALLS_AT_ONCE = 8
 PATIENCE = 1.0
 """Seconds that a question may wait for its account's turn, while it holds one of the calls."""
 DAY = timedelta(days=1)
@@ -62,31 +63,28 @@ class Asker:
         self._settings = settings
         self._client = client
         self._calls = ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="ask")
-        self._free = threading.Semaphore(CALLS_AT_ONCE)
+        self._slots = Slots(CALLS_AT_ONCE)
         self._pace = Pace(settings.ask_rate)
 
     def run_once(self) -> dict[str, int]:
         """Start asking about as many due appointments as there is room for; returns counts."""
-        room = 0
-        while room < CALLS_AT_ONCE and self._free.acquire(blocking=False):
-            room += 1
         questions: list[Question] = []
-        try:
-            if room:
-                with transaction(self._engine) as session:
-                    questions = asking.claim_questions(
-                        session,
-                        most=room,
-                        now=datetime.now(UTC),
-                        interval=self._settings.ask_interval,
-                        busy=self._pace.busy(),
-                    )
-            for question in questions:
-                self._calls.submit(self._ask_and_free, question)
-        finally:
-            for _ in range(room - len(questions)):
-                self._free.release()
+        if self._slots.free:
+            now = datetime.now(UTC)
+            with self._slots.taking(self._count_due(now)) as allowed:
+                questions = self._claim(allowed, now) if allowed else []
+                for question in questions:
+                    self._calls.submit(self._ask_and_free, question)
+                    allowed[question.account] -= 1
         return {"asked": len(questions)}
+
+    def _count_due(self, now: datetime) -> Mapping[str, int]:
+        with transaction(self._engine) as session:
+            return asking.count_questions(session, most=CALLS_AT_ONCE, left_alone=self._pace.busy(), now=now)
+
+    def _claim(self, allowed: Mapping[str, int], now: datetime) -> list[Question]:
+        with transaction(self._engine) as session:
+            return asking.claim_questions(session, allowed=allowed, now=now, interval=self._settings.ask_interval)
 
     def finish(self) -> None:
         """Wait for the questions that are under way."""
@@ -199,7 +197,7 @@ class Asker:
             except Exception:
                 logger.exception("asking broke")
             finally:
-                self._free.release()
+                self._slots.give_back(question.account)
 
 
 class Pace:

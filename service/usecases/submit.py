@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -14,13 +13,15 @@ from service import cobalt, log, metrics
 from service.db import transaction
 from service.errors import DatabaseUnavailableError
 from service.request_fields import as_sent, changed_fields, in_doubt
+from service.slots import Slots
 from service.store import appointments, events, submissions
+from service.store.due import count_due
 from service.usecases.accounts import get_credentials
 from service.usecases.match_waiting import match_waiting
 from service.usecases.record_reply import CLOCK_MARGIN, UNAUTHORIZED_PAUSE, record_reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from sqlalchemy import Engine
 
@@ -34,7 +35,7 @@ logger = log.get_logger(__name__)
 
 
 class Submitter:
-    """Keeps up to ``cobalt_concurrency`` calls in flight.
+    """Keeps up to ``cobalt_concurrency`` calls in flight, which the accounts share.
 
     Args:
         engine: Where the appointments are.
@@ -55,40 +56,37 @@ class Submitter:
         self._client = client
         self._on_done = on_done
         self._calls = ThreadPoolExecutor(settings.cobalt_concurrency, thread_name_prefix="submit")
-        self._free = threading.Semaphore(settings.cobalt_concurrency)
+        self._slots = Slots(settings.cobalt_concurrency)
         self._paused: dict[str, datetime] = {}  # each worker learns for itself; a restart forgets, and asks once
 
     def run_once(self) -> dict[str, int]:
         """Start as many due calls as there is room for; returns counts, without waiting for the calls."""
-        room = 0
-        while room < self._settings.cobalt_concurrency and self._free.acquire(blocking=False):
-            room += 1
-        started = 0
-        try:
-            for claim in self._claim(room) if room else []:
-                self._calls.submit(self._call, claim)
-                started += 1
-        finally:
-            for _ in range(room - started):
-                self._free.release()
-        return {"claimed": started}
+        claims: list[Claim] = []
+        if self._slots.free:
+            now = datetime.now(UTC)
+            with self._slots.taking(self._count_due(now)) as allowed:
+                claims = self._claim(allowed, now) if allowed else []
+                for claim in claims:
+                    self._calls.submit(self._call, claim)
+                    allowed[claim.account] -= 1
+        return {"claimed": len(claims)}
 
     def finish(self) -> None:
         """Wait until the calls in flight are made and recorded; nothing can be started afterwards."""
         self._calls.shutdown(wait=True)
 
-    def _claim(self, most: int) -> list[Claim]:
-        now = datetime.now(UTC)
+    def _count_due(self, now: datetime) -> dict[str, int]:
         # A copy, because the calls' threads write to it meanwhile.
         paused = [account for account, until in self._paused.copy().items() if until > now]
         with transaction(self._engine) as session:
-            return submissions.claim(
-                session,
-                most=most,
-                paused=paused,
-                now=now,
-                lease_until=now + self._settings.cobalt_timeout + self._settings.lease_margin,
+            return count_due(
+                session, submissions.COUNT_QUEUED, most=self._settings.cobalt_concurrency, left_alone=paused, now=now
             )
+
+    def _claim(self, allowed: Mapping[str, int], now: datetime) -> list[Claim]:
+        lease_until = now + self._settings.cobalt_timeout + self._settings.lease_margin
+        with transaction(self._engine) as session:
+            return submissions.claim(session, allowed=allowed, now=now, lease_until=lease_until)
 
     def _call(self, claim: Claim) -> None:
         began = time.monotonic()
@@ -117,7 +115,7 @@ class Submitter:
             # The lease runs out and the row becomes unconfirmed: nothing is lost, nothing is sent again.
             logger.exception("submission broke", appointment_id=claim.appointment_id)
         finally:
-            self._free.release()
+            self._slots.give_back(claim.account)
             self._on_done()
 
     def _ask_cobalt(self, claim: Claim) -> cobalt.Reply:

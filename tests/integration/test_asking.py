@@ -307,7 +307,7 @@ def test_the_wait_doubles_up_to_64_times_with_jitter(engine: Engine) -> None:
     interval, now = timedelta(seconds=30), datetime.now(UTC) + HOUR
     for times in range(9):
         with transaction(engine) as session:
-            claimed = asking.claim_questions(session, most=100, now=now, interval=interval)
+            claimed = asking.claim_questions(session, allowed={ACCOUNT: 100}, now=now, interval=interval)
         assert {question.asks for question in claimed} == {times + 1}
         waits = [found["due_at"] - now for found in rows(engine, "appointments")]
         first = interval * min(2**times, 64)
@@ -321,8 +321,8 @@ def test_a_question_is_put_by_one_worker_only(engine: Engine) -> None:
         submitted(engine, f"c{number}")
     now = datetime.now(UTC) + HOUR
     with transaction(engine) as one, transaction(engine) as other:
-        first = asking.claim_questions(one, most=6, now=now, interval=HOUR)
-        second = asking.claim_questions(other, most=6, now=now, interval=HOUR)
+        first = asking.claim_questions(one, allowed={ACCOUNT: 6}, now=now, interval=HOUR)
+        second = asking.claim_questions(other, allowed={ACCOUNT: 6}, now=now, interval=HOUR)
     ids = [question.appointment_id for question in first + second]
     assert (len(first), len(second), len(set(ids))) == (6, 4, 10)
 

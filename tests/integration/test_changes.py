@@ -18,7 +18,7 @@ from service.db import transaction
 from service.errors import ChangesLostError, ChangesUnreadyError
 from service.store import asking, changes
 from service.usecases.keep_changes import keep_changes
-from tests.records import ask, created, deliver, open_engine, row, rows, submit, until, wait_for_the_others
+from tests.records import ACCOUNT, ask, created, deliver, open_engine, row, rows, submit, until, wait_for_the_others
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -203,7 +203,7 @@ def test_an_event_is_a_change_and_a_question_to_cobalt_is_none(engine: Engine) -
     follower.catch_up_with_all()
     with transaction(engine) as session:
         far = datetime.now(UTC) + timedelta(days=1)
-        assert asking.claim_questions(session, most=1, now=far, interval=timedelta())
+        assert asking.claim_questions(session, allowed={ACCOUNT: 1}, now=far, interval=timedelta())
     assert follower.catch_up_with_all() == []
     deliver(engine, created("evt_1", "1"))
     assert follower.catch_up_with_all() == [(one, row(engine, one)["version"])]

@@ -118,7 +118,7 @@ class History:
 
     def hurry(self) -> None:
         with transaction(self.engine) as session:
-            asking.claim_questions(session, most=5, now=datetime.now(UTC), interval=timedelta())
+            asking.claim_questions(session, allowed={ACCOUNT: 5}, now=datetime.now(UTC), interval=timedelta())
 
     def age(self) -> None:
         """Some things happened longer ago than they did."""

@@ -411,25 +411,30 @@ def test_an_account_that_was_throttled_is_left_alone_for_as_long_as_cobalt_says(
     assert row(engine, waits)["submission"] == "queued"
 
 
-def test_at_least_eight_calls_are_in_flight_at_once(engine: Engine, fake: AnsweringCobalt, worker: Worker) -> None:
+HALF = SETTINGS.cobalt_concurrency // 2
+
+
+def test_an_account_alone_has_half_of_the_calls_in_flight_which_are_at_least_eight(
+    engine: Engine, fake: AnsweringCobalt, worker: Worker
+) -> None:
     fake.open.clear()
-    for _ in range(20):
+    for _ in range(HALF + 4):
         ask(engine)
 
-    assert worker.run_once() == SETTINGS.cobalt_concurrency
-    until(lambda: fake.in_flight == SETTINGS.cobalt_concurrency)
+    assert worker.run_once() == HALF
+    until(lambda: fake.in_flight == HALF)
     fake.open.set()
-    worker.wait_for(SETTINGS.cobalt_concurrency)
-    assert worker.run_to_the_end() == 20 - SETTINGS.cobalt_concurrency
+    worker.wait_for(HALF)
+    assert worker.run_to_the_end() == 4
 
-    assert fake.most_in_flight == SETTINGS.cobalt_concurrency >= 8
+    assert fake.most_in_flight == HALF >= 8
     assert {one["submission"] for one in rows(engine, "appointments")} == {"accepted"}
-    assert len(fake.calls) == 20
+    assert len(fake.calls) == HALF + 4
 
 
 def test_no_more_is_claimed_than_there_is_room_for(engine: Engine, fake: AnsweringCobalt) -> None:
     fake.open.clear()
-    worker = Worker(engine, fake, COBALT_CONCURRENCY="3")
+    worker = Worker(engine, fake, COBALT_CONCURRENCY="5")
     for _ in range(5):
         ask(engine)
 
@@ -445,6 +450,36 @@ def test_no_more_is_claimed_than_there_is_room_for(engine: Engine, fake: Answeri
     assert fake.most_in_flight == 3
 
 
+def test_an_account_whose_cobalt_hangs_does_not_keep_the_others_from_calling(
+    engine: Engine, fake: AnsweringCobalt, worker: Worker
+) -> None:
+    mended, open_ = threading.Event(), threading.Event()
+
+    def hang(call: Call) -> Answer:
+        (mended if call.headers["access_token"] == "token_2" else open_).wait(60)
+        return take(call)
+
+    fake.answer = hang
+    add_clinic(engine, worker.settings, "clinic_2", "token_2")
+    for _ in range(100):
+        ask(engine, "clinic_2", worker.settings)
+    assert (worker.run_once(), worker.run_once()) == (HALF, 0)
+    until(lambda: fake.in_flight == HALF)
+
+    healthy = [ask(engine) for _ in range(20)]
+    at_once = worker.run_once()
+    until(lambda: fake.in_flight == HALF + at_once)
+    assert at_once >= 8
+    open_.set()
+    worker.wait_for(at_once)
+    while claimed := worker.run_once():
+        worker.wait_for(claimed)
+
+    assert {row(engine, one)["submission"] for one in healthy} == {"accepted"}
+    assert fake.tokens().count("token_2") == HALF
+    mended.set()
+
+
 def test_a_failed_claim_takes_no_room(engine: Engine, fake: AnsweringCobalt, worker: Worker) -> None:
     with transaction(engine) as session:
         session.execute(text("ALTER TABLE appointments RENAME TO elsewhere"))
@@ -457,7 +492,7 @@ def test_a_failed_claim_takes_no_room(engine: Engine, fake: AnsweringCobalt, wor
     for _ in range(20):
         ask(engine)
 
-    assert worker.run_once() == SETTINGS.cobalt_concurrency
+    assert worker.run_once() == HALF
 
 
 def test_finishing_waits_until_what_is_in_flight_is_recorded(

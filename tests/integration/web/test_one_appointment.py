@@ -18,7 +18,7 @@ from service.usecases.adopt import abandon_by_hand, adopt, adopt_by_hand, give_u
 from service.usecases.record_reply import record_reply
 from service.usecases.submit import expire_leases
 from tests.integration.web.test_api_appointments import URL
-from tests.records import claim
+from tests.records import ACCOUNT, claim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -90,7 +90,7 @@ def question(api: Api, appointment_id: str) -> asking.Question:
     with transaction(api.engine) as session:
         session.execute(update(Appointment).where(Appointment.id == appointment_id).values(due_at=datetime.now(UTC)))
     with transaction(api.engine) as session:
-        (found,) = asking.claim_questions(session, most=1, now=datetime.now(UTC), interval=LATER)
+        (found,) = asking.claim_questions(session, allowed={ACCOUNT: 1}, now=datetime.now(UTC), interval=LATER)
     return found
 
 

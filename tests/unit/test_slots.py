@@ -1,0 +1,68 @@
+"""Slots are shared so that no account, nor many of them, can leave nothing for the next."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.slots import Slots
+
+
+def take_all(slots: Slots, *accounts: str) -> Counter[str]:
+    """Have accounts take whatever they can get, and keep it."""
+    with slots.taking(dict.fromkeys(accounts, 1000)) as taken:
+        got = taken.copy()
+        taken.clear()
+    return got
+
+
+def test_an_account_alone_has_half_and_the_next_half_of_the_rest() -> None:
+    slots = Slots(32)
+    assert [take_all(slots, name)[name] for name in ("a", "b", "c", "d", "e", "f")] == [16, 8, 4, 2, 1, 1]
+
+
+def test_accounts_that_come_together_have_equal_parts() -> None:
+    assert take_all(Slots(32), "a", "b", "c") == {"a": 8, "b": 8, "c": 8}
+
+
+def test_an_account_has_no_more_than_it_asked_for() -> None:
+    with Slots(32).taking({"a": 3, "b": 0}) as taken:
+        assert taken == {"a": 3}
+
+
+def test_what_is_not_used_is_given_back_also_after_an_error() -> None:
+    slots = Slots(8)
+
+    def break_off() -> None:
+        with slots.taking({"a": 4}) as taken:
+            taken["a"] -= 1  # a call went with this one
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        break_off()
+    assert slots.free == 7
+    slots.give_back("a")
+    assert take_all(slots, "a") == {"a": 4}
+
+
+def test_the_only_slot_is_for_whoever_comes() -> None:
+    assert take_all(Slots(1), "a") == {"a": 1}
+
+
+@given(st.integers(1, 64), st.lists(st.sampled_from("abcde"), max_size=40))
+def test_no_account_ever_holds_more_than_were_free_when_it_took_its_last(number: int, steps: list[str]) -> None:
+    slots, held = Slots(number), Counter[str]()
+    for account in steps:
+        got = take_all(slots, account)[account]
+        held[account] += got
+        assert slots.free == number - held.total() >= 0
+        if got:
+            assert held[account] <= slots.free + 1
+        elif slots.free:
+            assert held[account] >= slots.free
+        if held[account] > 2:
+            slots.give_back(account)
+            held[account] -= 1
