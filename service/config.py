@@ -283,6 +283,10 @@ class Settings:
         "requests of one API key in flight at once, per web process, without those that only wait; 0 for no limit",
         _integer(32, 0, 10_000),
     )
+    worker_grace: timedelta = _setting(
+        "seconds in which a worker ends after SIGTERM; calls to Cobalt are broken off after four fifths of them",
+        _seconds(25, 0.5, 3600),
+    )
     worker_interval: timedelta = _setting("seconds between looks for due work", _seconds(0.2, 0.01, 60))
     port: int = _setting("the port the web process listens on", _integer(8000, 1, 65535))
     host: str = _setting("the address the web process listens on", lambda env, name: env.str(name, "127.0.0.1"))

@@ -1,8 +1,10 @@
-"""The only loop: calls each job's ``run_once``, sleeps, stops on SIGTERM when what is in flight is finished."""
+"""The only loop: calls each job's ``run_once``, and ends within its grace after SIGTERM, whatever Cobalt does."""
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -11,8 +13,9 @@ from prometheus_client import start_http_server
 
 from service import log, metrics
 from service.cobalt import Cobalt
-from service.db import make_engine
-from service.errors import DatabaseUnavailableError, SettingsError
+from service.db import make_engine, transaction
+from service.errors import DatabaseFaultError, DatabaseUnavailableError, SettingsError
+from service.store.revision import is_current
 from service.usecases.ask_cobalt import Asker, sweep_unmatched
 from service.usecases.idempotency import forget_answers
 from service.usecases.keep_changes import keep_changes
@@ -20,8 +23,7 @@ from service.usecases.keep_counts import fold_counts
 from service.usecases.submit import Submitter, expire_leases
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from types import FrameType
+    from collections.abc import Callable, Iterable, Mapping
 
     from sqlalchemy import Engine
 
@@ -35,6 +37,16 @@ FOLD_EVERY = 2.0
 """Seconds: what is not folded yet is added up for each answer of the stats."""
 MARK_EVERY = 10.0
 """Seconds: what changed since the last mark comes twice after a fail-over."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+"""Seconds until a job that failed runs again; they double."""
+MIGRATIONS_EVERY = 1.0
+"""Seconds between looks whether the database was migrated."""
+NOT_THERE = frozenset({"3F000", "42P01", "42703", "42883"})
+"""SQLSTATEs: there is no such schema, table, column or function."""
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+FOR_CALLS = 0.8
+"""Of the grace: what is left then is for recording what became of the calls."""
 
 logger = log.get_logger(__name__)
 
@@ -53,66 +65,142 @@ class Job:
         self._run_once = run_once
         self._every = every
         self._due = time.monotonic()
+        self._pause = 0.0
 
     def run_when_due(self) -> None:
-        """Run it, unless it is too early."""
+        """Run it, unless it is too early.
+
+        Raises:
+            DatabaseFaultError: A table or a column is not there.
+        """
         if time.monotonic() < self._due:
             return
-        self._due = time.monotonic() + self._every
         try:
             counts = self._run_once()
         except DatabaseUnavailableError as error:
-            logger.warning("PostgreSQL cannot be used", operation=self._name, problem=type(error).__name__)
+            if not self._pause:
+                logger.warning("PostgreSQL is away", operation=self._name, problem=type(error).__name__)
+            self._put_off()
+            if isinstance(error, DatabaseFaultError) and error.sqlstate in NOT_THERE:
+                raise
         except Exception:
             logger.exception("job broke", operation=self._name)
+            self._put_off()
         else:
+            self._pause = 0.0
+            self._due = time.monotonic() + self._every
             if any(counts.values()):
                 logger.debug("job ran", operation=self._name, counts=dict(counts))
+
+    def _put_off(self) -> None:
+        self._pause = min(max(self._pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
+        self._due = time.monotonic() + max(self._every, self._pause)
+
+
+class Ending:
+    """The end of the process: asked for by SIGTERM or SIGINT, and there at the latest when the grace is over.
+
+    A thread of its own takes the signals: it is not in the middle of anything when they come.
+
+    Args:
+        grace: Seconds.
+    """
+
+    def __init__(self, grace: float) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # here, and in every thread from now on
+        self.asked_for = threading.Event()
+        self._grace = grace
+        self._there = threading.Event()
+
+    def watch(self, look: threading.Event, client: Cobalt) -> None:
+        """Wait for the signal from now on; then see to it that the loop looks, and that no call takes too long."""
+        threading.Thread(target=self._watch, args=(look, client), name="ending", daemon=True).start()
+
+    def reached(self) -> None:
+        """Say that everything is finished."""
+        self._there.set()
+
+    def _watch(self, look: threading.Event, client: Cobalt) -> None:
+        logger.info("stopping", signal=signal.sigwait(SIGNALS))
+        self.asked_for.set()
+        look.set()
+        if not self._there.wait(self._grace * FOR_CALLS):
+            logger.warning("calls to Cobalt are broken off")
+            client.end()
+        if not self._there.wait(self._grace * (1 - FOR_CALLS)):
+            logger.error("worker ends without having recorded every call: they become unconfirmed")
+            sys.stdout.flush()
+            os._exit(1)
 
 
 def run(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT."""
     log.configure(settings.log_level)
-    stopping = threading.Event()
+    ending = Ending(settings.worker_grace.total_seconds())
     look = threading.Event()
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        logger.info("stopping", signal=number)
-        stopping.set()
-        look.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
     engine = make_engine(
         settings.database_url,
         pool=CONNECTIONS,
         statement_timeout=settings.statement_timeout,
         lock_timeout=settings.statement_timeout / 2,
     )
-    interval = settings.worker_interval.total_seconds()
     end_metrics = _show_metrics(settings, engine)
     with Cobalt(settings) as client:
         submitter = Submitter(engine, settings, client, on_done=look.set)
         asker = Asker(engine, settings, client)
-        jobs = [
-            Job("submit", submitter.run_once),
-            Job("expire leases", lambda: expire_leases(engine), every=interval),
-            Job("ask Cobalt", asker.run_once, every=interval),
-            Job("sweep unmatched", lambda: sweep_unmatched(engine), every=SWEEP_EVERY),
-            Job("forget answers", lambda: forget_answers(engine), every=SWEEP_EVERY),
-            Job("fold counts", lambda: fold_counts(engine), every=FOLD_EVERY),
-            Job("keep changes", lambda: keep_changes(engine), every=MARK_EVERY),
-        ]
+        jobs = _jobs(engine, settings, submitter, asker)
+        ending.watch(look, client)
         logger.info("worker ready", count=settings.cobalt_concurrency)
-        while not stopping.is_set():
+        while not ending.asked_for.is_set():
             look.clear()
-            for job in jobs:
-                job.run_when_due()
-            look.wait(interval)
+            _run_jobs(jobs, engine, ending.asked_for)
+            look.wait(settings.worker_interval.total_seconds())
         submitter.finish()
         asker.finish()
     end_metrics()
+    ending.reached()
     logger.info("worker stopped")
+
+
+def _jobs(engine: Engine, settings: Settings, submitter: Submitter, asker: Asker) -> list[Job]:
+    interval = settings.worker_interval.total_seconds()
+    return [
+        Job("submit", submitter.run_once),
+        Job("expire leases", lambda: expire_leases(engine), every=interval),
+        Job("ask Cobalt", asker.run_once, every=interval),
+        Job("sweep unmatched", lambda: sweep_unmatched(engine), every=SWEEP_EVERY),
+        Job("forget answers", lambda: forget_answers(engine), every=SWEEP_EVERY),
+        Job("fold counts", lambda: fold_counts(engine), every=FOLD_EVERY),
+        Job("keep changes", lambda: keep_changes(engine), every=MARK_EVERY),
+    ]
+
+
+def _run_jobs(jobs: Iterable[Job], engine: Engine, stopping: threading.Event) -> None:
+    for job in jobs:
+        if stopping.is_set():
+            return
+        try:
+            job.run_when_due()
+        except DatabaseFaultError:
+            if not _is_migrated(engine):
+                _wait_for_migrations(engine, stopping)
+                return
+
+
+def _wait_for_migrations(engine: Engine, stopping: threading.Event) -> None:
+    logger.error("the database lacks migrations: run `cobalt-appointments db upgrade`; waiting for it")
+    while not stopping.wait(MIGRATIONS_EVERY):
+        if _is_migrated(engine):
+            logger.info("the database is ready")
+            return
+
+
+def _is_migrated(engine: Engine) -> bool:
+    try:
+        with transaction(engine) as session:
+            return is_current(session)
+    except DatabaseUnavailableError:
+        return False
 
 
 def _show_metrics(settings: Settings, engine: Engine) -> Callable[[], None]:

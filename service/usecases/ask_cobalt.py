@@ -64,7 +64,8 @@ class Asker:
         self._client = client
         self._calls = ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="ask")
         self._slots = Slots(CALLS_AT_ONCE)
-        self._pace = Pace(settings.ask_rate)
+        self._ending = threading.Event()
+        self._pace = Pace(settings.ask_rate, self._ending)
 
     def run_once(self) -> dict[str, int]:
         """Start asking about as many due appointments as there is room for; returns counts."""
@@ -87,7 +88,8 @@ class Asker:
             return asking.claim_questions(session, allowed=allowed, now=now, interval=self._settings.ask_interval)
 
     def finish(self) -> None:
-        """Wait for the questions that are under way."""
+        """Wait for the questions that are under way; none of them waits for its account's turn any more."""
+        self._ending.set()
         self._calls.shutdown(wait=True)
 
     def ask(self, question: Question) -> str:
@@ -205,12 +207,14 @@ class Pace:
 
     Args:
         rate: Questions a second.
+        ending: Once it is set, nobody waits any more.
     """
 
-    def __init__(self, rate: float) -> None:
+    def __init__(self, rate: float, ending: threading.Event) -> None:
         self._interval = 1 / rate
         self._next: dict[str, float] = {}
         self._lock = threading.Lock()
+        self._ending = ending
 
     def busy(self) -> list[str]:
         """List the accounts whose next turn is more than a moment away: they must not keep the others waiting."""
@@ -224,7 +228,7 @@ class Pace:
             now = time.monotonic()
             turn = max(now, self._next.get(account, now))
             self._next[account] = turn + self._interval
-        time.sleep(turn - now)
+        self._ending.wait(turn - now)
 
 
 def sweep_unmatched(engine: Engine) -> dict[str, int]:

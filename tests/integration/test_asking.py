@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -327,24 +328,27 @@ def test_a_question_is_put_by_one_worker_only(engine: Engine) -> None:
     assert (len(first), len(second), len(set(ids))) == (6, 4, 10)
 
 
-class Clock:
-    """In place of the module ``time``: sleeping is what makes it go on."""
+class Clock(threading.Event):
+    """In place of the module ``time``, and of the end that is waited for: to wait is what makes it go on."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.now = 100.0
 
     def monotonic(self) -> float:
         return self.now
 
-    def sleep(self, seconds: float) -> None:
-        assert seconds >= 0
-        self.now += seconds
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout is not None
+        assert timeout >= 0
+        self.now += timeout
+        return False
 
 
 def test_each_account_has_a_pace_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     monkeypatch.setattr(ask_cobalt, "time", clock)
-    pace = Pace(2.0)
+    pace = Pace(2.0, clock)
     put = []
     for account in ("one", "other", "one", "one", "other"):
         pace.wait(account)
