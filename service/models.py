@@ -259,10 +259,14 @@ class Submission(Base):
     outcome: Mapped[str | None] = mapped_column(comment="Null while in flight; lost when the worker died in it")
     http_status: Mapped[int | None]
     error: Mapped[str | None] = mapped_column(comment="Where Cobalt refused it, in Cobalt's words")
+    cobalt_appointment_id: Mapped[str | None] = mapped_column(
+        comment="Cobalt's answer. Not the appointment's, where the outcome is accepted_late"
+    )
 
     __table_args__ = (
         CheckConstraint("operation IN ('create', 'correct')", name="operation"),
         Index("uq_submissions_appointment_id_attempt_try", "appointment_id", "attempt", "try", unique=True),
+        Index("ix_submissions_accepted_late", "ended_at", postgresql_where=text("outcome = 'accepted_late'")),
     )
 
 

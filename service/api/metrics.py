@@ -160,6 +160,11 @@ def _collect_standing(found: Standing) -> Iterator[Metric]:
         "appointments_quarantined", "Authentic webhooks that could not be read and were not replayed.",
         found.quarantined,
     )  # fmt: skip
+    yield _gauge(
+        "appointments_accepted_late",
+        "Calls that Cobalt took, when the appointment had moved on: each may be a second booking.",
+        found.accepted_late,
+    )
 
 
 def _gauge(name: str, text: str, value: float, labels: dict[str, str] | None = None) -> GaugeMetricFamily:

@@ -21,6 +21,7 @@ Entry = dict[str, Any]
 CALLS = {
     None: "The call to Cobalt is under way.",
     "accepted": "Cobalt took the request.",
+    "accepted_late": "Cobalt took the request, and said so when the appointment had moved on: it may be booked twice.",
     "never_left": "The request did not reach Cobalt; it is sent again.",
     "throttled": "Cobalt was too busy and took nothing; the request is sent again.",
     "unauthorized": "Cobalt refused the account's credentials and took nothing; the request is sent again.",
@@ -134,6 +135,7 @@ def _submission(one: Submission, known: Known | None) -> Entry:
             "try": one.try_,
             "outcome": one.outcome,
             "http_status": one.http_status,
+            "cobalt_appointment_id": one.cobalt_appointment_id,
             "error": mask_text(one.error, known) if one.error and known else one.error,
             "ended_at": time_text(one.ended_at),
             "seconds": seconds,

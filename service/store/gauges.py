@@ -13,7 +13,8 @@ _OPEN = """
 SELECT count(*), extract(epoch FROM now() - min(requested_at))::float8,
   (SELECT count(*) FROM appointments WHERE submission = 'unconfirmed'),
   (SELECT count(*) FROM events WHERE disposition = 'unmatched'),
-  (SELECT count(*) FROM quarantine WHERE replayed_at IS NULL)
+  (SELECT count(*) FROM quarantine WHERE replayed_at IS NULL),
+  (SELECT count(*) FROM submissions WHERE outcome = 'accepted_late')
 FROM appointments WHERE status = 'processing'
 """
 _SETTLED = """
@@ -35,6 +36,7 @@ class Standing:
         unconfirmed: Submissions of which nobody knows whether Cobalt took them.
         unmatched: Events that wait for their appointment to become known; Cobalt also tells of others' for good.
         quarantined: What could not be read and was not replayed.
+        accepted_late: Calls that Cobalt took, when the appointment had moved on.
     """
 
     by_status: dict[str, int]
@@ -42,15 +44,16 @@ class Standing:
     unconfirmed: int
     unmatched: int
     quarantined: int
+    accepted_late: int
 
 
 def measure(connection: psycopg.Connection[Any]) -> Standing:
     """Measure how things stand, over a connection whose statements are short of time."""
     row = connection.execute(_OPEN).fetchone()
     assert row is not None  # noqa: S101  an aggregate has one
-    processing, oldest, unconfirmed, unmatched, quarantined = row
+    processing, oldest, *counts = row
     by_status = {"processing": processing} | count_settled(connection)
-    return Standing(by_status, oldest or 0.0, unconfirmed, unmatched, quarantined)
+    return Standing(by_status, oldest or 0.0, *counts)
 
 
 def count_settled(connection: psycopg.Connection[Any]) -> dict[str, int]:

@@ -9,6 +9,7 @@ from sqlalchemy import and_, or_, select
 
 from service.errors import NotFoundError
 from service.models import Appointment, Correction, Decision, Delivery, Event, Submission
+from service.store.submissions import ACCEPTED_LATE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,8 @@ class History:
     """Everything that happened to one appointment, each kind in the order of its own numbers.
 
     Args:
-        events: Those that belong to it, and those about its id at Cobalt that settle nothing.
+        events: Those that belong to it, those about its id at Cobalt that settle nothing, and those about an id that
+            Cobalt gave it too late.
         deliveries: Of these events.
     """
 
@@ -43,15 +45,17 @@ def get_history(session: Session, appointment_id: str) -> History:
     row = session.get(Appointment, appointment_id)
     if row is None:
         raise NotFoundError("there is no appointment with this id")
-    events = session.scalars(select(Event).where(_about(row)).order_by(Event.received_at, Event.id)).all()
+    calls = session.scalars(
+        select(Submission).where(Submission.appointment_id == row.id).order_by(Submission.attempt, Submission.try_)
+    ).all()
+    late = [one.cobalt_appointment_id for one in calls if one.outcome == ACCEPTED_LATE]
+    events = session.scalars(select(Event).where(_about(row, late)).order_by(Event.received_at, Event.id)).all()
     return History(
         row,
         session.scalars(
             select(Correction).where(Correction.appointment_id == row.id).order_by(Correction.attempt)
         ).all(),
-        session.scalars(
-            select(Submission).where(Submission.appointment_id == row.id).order_by(Submission.attempt, Submission.try_)
-        ).all(),
+        calls,
         session.scalars(select(Decision).where(Decision.appointment_id == row.id).order_by(Decision.id)).all(),
         events,
         session.scalars(
@@ -62,13 +66,15 @@ def get_history(session: Session, appointment_id: str) -> History:
     )
 
 
-def _about(row: Appointment) -> ColumnElement[bool]:
-    belonging = Event.appointment_id == row.id
-    if row.cobalt_appointment_id is None:
-        return belonging
-    telling = and_(
-        Event.appointment_id.is_(None),
-        Event.cobalt_appointment_id == row.cobalt_appointment_id,
-        Event.disposition == "ignored",
-    )
-    return or_(belonging, telling)
+def _about(row: Appointment, late: Sequence[str | None]) -> ColumnElement[bool]:
+    """Select what belongs to an appointment, and nobody's events about its id at Cobalt or one that it had late."""
+    nobodys = [and_(Event.cobalt_appointment_id == cobalt_id, Event.appointment_id.is_(None)) for cobalt_id in late]
+    if row.cobalt_appointment_id is not None:
+        nobodys.append(
+            and_(
+                Event.appointment_id.is_(None),
+                Event.cobalt_appointment_id == row.cobalt_appointment_id,
+                Event.disposition == "ignored",
+            )
+        )
+    return or_(Event.appointment_id == row.id, *nobodys)

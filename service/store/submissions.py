@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 
+ACCEPTED_LATE = "accepted_late"
+"""The outcome of a call that Cobalt took, when the appointment had moved on: there may be a second booking."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """The right to make one call to Cobalt, until the lease ends.
@@ -136,7 +140,14 @@ def expire_leases(session: Session, *, now: datetime, error: str, margin: timede
 
 
 def write_down(
-    session: Session, one: Claim, *, outcome: str, http_status: int | None, error: str | None, now: datetime
+    session: Session,
+    one: Claim,
+    *,
+    outcome: str,
+    cobalt_id: str | None,
+    http_status: int | None,
+    error: str | None,
+    now: datetime,
 ) -> None:
     """Write down how a claimed call went."""
     session.execute(
@@ -146,5 +157,5 @@ def write_down(
             Submission.attempt == one.attempt,
             Submission.try_ == one.tries,
         )
-        .values(outcome=outcome, http_status=http_status, error=error, ended_at=now)
+        .values(outcome=outcome, cobalt_appointment_id=cobalt_id, http_status=http_status, error=error, ended_at=now)
     )

@@ -51,11 +51,12 @@ def record_reply(
         cobalt_id = reply.cobalt_appointment_id if isinstance(reply, cobalt.Accepted) else claim.cobalt_appointment_id
         events.lock_ids(session, [cobalt_id] if cobalt_id else [])
         row = appointments.lock_appointment(session, claim.appointment_id)
-        _write_down(session, claim, reply, now)
-        if row is None or (row.attempt, row.tries) != (claim.attempt, claim.tries):
+        if row is None or not _is_awaited(row, claim):
+            known = row.cobalt_appointment_id if row else None
+            late = isinstance(reply, cobalt.Accepted) and reply.cobalt_appointment_id != known
+            _write_down(session, claim, reply, now, late=late)
             return "stale"
-        if row.submission not in {"sending", "unconfirmed"}:
-            return "stale"
+        _write_down(session, claim, reply, now, late=False)
         row.updated_at = now
         row.version += 1
         if isinstance(reply, cobalt.Accepted):
@@ -63,6 +64,12 @@ def record_reply(
         _apply(session, row, reply, now, took or now - claim.sent_at)
         row.lease_until = None
         return row.submission
+
+
+def _is_awaited(row: Appointment, claim: Claim) -> bool:
+    """Tell whether an appointment still waits for the reply to this very call."""
+    latest = (row.attempt, row.tries) == (claim.attempt, claim.tries)
+    return latest and row.submission in {"sending", "unconfirmed"}
 
 
 def _apply(session: Session, row: Appointment, reply: cobalt.Reply, now: datetime, took: timedelta) -> None:
@@ -164,11 +171,12 @@ def _jitter(duration: timedelta) -> timedelta:
     return duration * random.uniform(0.5, 1.5)  # noqa: S311 (spreads load, guards nothing)
 
 
-def _write_down(session: Session, claim: Claim, reply: cobalt.Reply, now: datetime) -> None:
+def _write_down(session: Session, claim: Claim, reply: cobalt.Reply, now: datetime, *, late: bool) -> None:
     submissions.write_down(
         session,
         claim,
-        outcome=_OUTCOMES[type(reply)],
+        outcome=submissions.ACCEPTED_LATE if late else _OUTCOMES[type(reply)],
+        cobalt_id=reply.cobalt_appointment_id if isinstance(reply, cobalt.Accepted) else None,
         http_status=getattr(reply, "http_status", None),
         error=reply.reason if isinstance(reply, cobalt.Rejected) else getattr(reply, "error", None),
         now=now,

@@ -64,6 +64,10 @@ def test_it_says_how_things_stand(fresh: Flask, api: Api, book: Book) -> None:
     book.failed()
     assert deliver(api, webhook_body("created", "nobodys", event_id="evt_nobodys")) == 200
     assert deliver(api, b"{broken") == 202
+    with book.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "UPDATE submissions SET outcome = 'accepted_late' WHERE id = (SELECT min(id) FROM submissions)"
+        )
     found = scrape(api)
 
     assert {status: found["appointments_by_status", (("status", status),)] for status in ("processing", "created")} == {
@@ -74,6 +78,7 @@ def test_it_says_how_things_stand(fresh: Flask, api: Api, book: Book) -> None:
     assert 0 < found["appointments_oldest_processing_seconds", ()] < 60
     assert found["appointments_unmatched_events", ()] == 1
     assert found["appointments_quarantined", ()] == 1
+    assert found["appointments_accepted_late", ()] == 1
     assert found["appointments_database_answers", ()] == 1
     assert found["appointments_spool_events", ()] == 0
 

@@ -14,8 +14,10 @@ from service.db import transaction
 from service.events import read_event
 from service.store.decisions import Person
 from service.store.events import Arrival, Source
+from service.store.submissions import Claim
 from service.usecases.adopt import abandon_by_hand, adopt_by_hand
 from service.usecases.apply_events import apply
+from service.usecases.record_reply import record_reply
 from service.usecases.submit import expire_leases
 from tests.fake_cobalt import FakeCobalt, look, work
 from tests.integration.web.conftest import BODY, webhook_body, work_once
@@ -171,6 +173,44 @@ def test_what_cobalt_tells_of_its_id_beside_the_outcome_is_there_too(api: Api, b
     assert told["data"][-1]["details"]["data"]["patient_name"] == "Jane Doe"
     assert masked["data"][-1]["details"]["data"] is None
     assert masked["data"][-1]["summary"] == told["data"][-1]["summary"]
+
+
+def late_acceptance(api: Api, book: Book) -> str:
+    """Cobalt takes the first attempt under late_1, which is told when the second has been asked for."""
+    one: str = book.queued()["id"]
+    call = claim(book.engine)[one]
+    change(book.engine, "UPDATE appointments SET lease_until = now() - interval '1 hour'")
+    expire_leases(book.engine)
+    abandon_by_hand(book.engine, one, person=ALICE)
+    assert api.post(None, f"/v1/appointments/{one}/resubmit").status_code == 202
+    taken = cobalt.Accepted("late_1", None, datetime.now(UTC), 201)
+    for _ in range(2):  # PostgreSQL went away the first time, after all
+        assert record_reply(book.engine, call, taken, overdue_after=timedelta(hours=1)) == "stale"
+    return one
+
+
+def test_an_id_that_cobalt_gave_too_late_is_kept_and_shown_with_what_came_of_it(api: Api, book: Book) -> None:
+    one = late_acceptance(api, book)
+    book.tell("created", "late_1", event_id="evt_late")
+    book.tell("created", "somebody_elses", event_id="evt_other")
+
+    told = timeline(api, one)
+
+    call = next(entry for entry in told["data"] if entry["kind"] == "submission")
+    assert (call["details"]["outcome"], call["details"]["cobalt_appointment_id"]) == ("accepted_late", "late_1")
+    assert call["details"]["http_status"] == 201
+    assert "booked twice" in call["summary"]
+    assert [entry["event_id"] for entry in told["data"] if entry["kind"] == "event"] == ["evt_late"]
+    assert api.read(f"/v1/appointments/{one}")["cobalt_appointment_id"] is None
+
+
+def test_the_id_that_an_appointment_has_stands_at_the_call_that_got_it(api: Api, book: Book) -> None:
+    one = book.accepted("cobalt_1")
+    assert timeline(api, one)["data"][-1]["details"]["cobalt_appointment_id"] == "cobalt_1"
+    retold = cobalt.Accepted("cobalt_1", None, datetime.now(UTC))
+    call = Claim(one, "clinic_1", 1, 1, None, {}, None, datetime.now(UTC), "req_1")
+    assert record_reply(book.engine, call, retold, overdue_after=timedelta(hours=1)) == "stale"
+    assert timeline(api, one)["data"][-1]["details"]["outcome"] == "accepted"
 
 
 # Decisions.
