@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from service.comparing import comparable, comparable_name
 from service.starts import Fit, compare
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def fits(evidence: Evidence, asked: Asked) -> Fit:
     """
     if (
         evidence.mrn is None
-        or evidence.mrn.strip() != asked.mrn.strip()
+        or comparable(evidence.mrn) != comparable(asked.mrn)
         or (evidence.at is not None and evidence.at < asked.since)
         or not _provider_fits(evidence.providers, asked.provider)
     ):
@@ -104,6 +105,6 @@ def _named(name: object, provider_id: str | None) -> frozenset[str]:
 
 def _provider_fits(said: frozenset[str], asked: str) -> bool:
     """Compare names with names: an id that was asked for may be confirmed under another one [S]."""
-    if not said or asked.strip().isdecimal():
+    if not said or comparable(asked).isdecimal():
         return True
-    return asked.strip().casefold() in {name.strip().casefold() for name in said}
+    return comparable_name(asked) in map(comparable_name, said)

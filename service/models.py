@@ -20,7 +20,9 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, validates
+
+from service.comparing import comparable
 
 NOW = text("now()")
 
@@ -61,6 +63,9 @@ class Appointment(Base):
 
     request: Mapped[dict[str, Any]] = mapped_column(comment="Cobalt's fields as the caller gave them")
     mrn: Mapped[str]
+    mrn_key: Mapped[str | None] = mapped_column(
+        comment="The MRN as MRNs are compared, where that is not how it was given"
+    )
     former_mrns: Mapped[list[str]] = mapped_column(
         server_default=text("'{}'"), comment="MRNs of earlier attempts: texts may contain them, and are masked"
     )
@@ -155,6 +160,7 @@ class Appointment(Base):
         Index("ix_appointments_type_created_at", "type", "created_at"),
         Index("ix_appointments_type_updated_at", "type", "updated_at"),
         Index("ix_appointments_mrn", "mrn"),
+        Index("ix_appointments_mrn_key", "mrn_key", postgresql_where=text("mrn_key IS NOT NULL")),
         Index("ix_appointments_starts_at", "starts_at", postgresql_where=text("starts_at IS NOT NULL")),
         *(
             Index(f"ix_appointments_{name}", *columns, postgresql_where=text(where))
@@ -175,6 +181,12 @@ class Appointment(Base):
         ),
     )
 
+    @validates("mrn")
+    def _keep_key(self, _name: str, mrn: str) -> str:
+        key = comparable(mrn)
+        self.mrn_key = None if key == mrn else key
+        return mrn
+
 
 class Event(Base):
     """What Cobalt said, once for each of its event ids."""
@@ -187,7 +199,7 @@ class Event(Base):
     appointment_id: Mapped[str | None] = mapped_column(ForeignKey("appointments.id"))
     account_reference: Mapped[str | None]
     cobalt_appointment_id: Mapped[str | None]
-    mrn: Mapped[str | None] = mapped_column(comment="The patient's, as it was read: never longer than an id")
+    mrn: Mapped[str | None] = mapped_column(comment="The patient's, as MRNs are compared: payload has it as it came")
     occurred_at: Mapped[datetime] = mapped_column(comment="On Cobalt's clock")
     received_at: Mapped[datetime]
     source: Mapped[str]

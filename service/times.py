@@ -4,6 +4,8 @@ import re
 from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
+from service.comparing import comparable
+
 # Read by Python itself, ten times as fast as the other forms; newer ones take 24:00 for the next day.
 _USUAL = re.compile(r"\d{4}-\d\d-\d\dT(?!24)\d\d:\d\d(?::\d\d(?:\.\d{3})?)?Z?", re.ASCII)
 _STAMP = re.compile(
@@ -39,7 +41,7 @@ def read_written(text: str) -> datetime | None:
             return datetime.fromisoformat(text)
         except ValueError:
             return None
-    match = _STAMP.fullmatch(text.strip())
+    match = _STAMP.fullmatch(comparable(text))
     if match is None:
         return None
     year, month, day, hour, minute, second, fraction, half, utc, off_hours, off_minutes = match.groups()
@@ -76,7 +78,7 @@ def occurred_at(created: object) -> datetime | None:
     if isinstance(created, str):
         moment = read_written(created)
         if moment is None:
-            text = created.strip()
+            text = comparable(created)
             return _from_epoch(float(text)) if _EPOCH.fullmatch(text) else None
         if not is_plausible(moment):
             return None

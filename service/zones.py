@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo
 
 from tzlocal.windows_tz import win_tz
 
+from service.comparing import comparable_name
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -40,4 +42,4 @@ def _names() -> Mapping[str, str]:
 
 
 def _plain(name: str) -> str:
-    return name.strip().casefold().replace(" ", "_")
+    return comparable_name(name).replace(" ", "_")

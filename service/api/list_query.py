@@ -68,7 +68,9 @@ class ListQuery(Schema):
     )
     account = _exactly("Only those of this linked EHR account", "clinic_1")
     mrn = _exactly(
-        "Only those asked for with exactly this MRN. Who names it knows it: the scope `phi` is not needed", "123456789"
+        "Only those asked for with this MRN, however its blanks and accents are written. Who names it knows it: the "
+        "scope `phi` is not needed",
+        "123456789",
     )
     provider = _exactly("Only those asked for with exactly this provider", "Dr. Smith")
     type = _exactly("Only those asked for with exactly this visit type", "new_patient")

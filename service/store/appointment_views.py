@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
 
 from psycopg.rows import args_row
 
+from service.comparing import comparable
 from service.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ FILTERS: Mapping[str, LiteralString] = {
     "failure_category": "failure_category = %(failure_category)s",
     "submission": "submission = %(submission)s",
     "account": "account = %(account)s",
-    "mrn": "mrn = %(mrn)s",
+    "mrn": "(mrn = %(mrn)s OR mrn_key = %(mrn)s)",
     "provider": "provider = %(provider)s",
     "type": "type = %(type)s",
     "cobalt_appointment_id": "cobalt_appointment_id = %(cobalt_appointment_id)s",
@@ -70,7 +71,10 @@ FILTERS: Mapping[str, LiteralString] = {
     "starts_from": "starts_at >= %(starts_from)s",
     "starts_to": "starts_at < %(starts_to)s",
 }
-"""The filters of a list: name -> the condition for its value. Ranges of time hold their beginning and not their end."""
+"""The filters of a list: name -> the condition for its value. Ranges of time hold their beginning and not their end.
+
+The MRN is compared as ``comparable``: a row has that as its ``mrn``, or apart where it was given in another way.
+"""
 
 SORTS: Mapping[str, tuple[LiteralString, bool]] = {
     "created_at": ("created_at", False),
@@ -153,6 +157,8 @@ def page_query(
     direction: LiteralString = "DESC" if descending else "ASC"
     conditions = [FILTERS[name] for name in listing.filters]
     values = {**listing.filters, "overdue_before": overdue_before, "most": limit + 1}
+    if "mrn" in values:
+        values["mrn"] = comparable(values["mrn"])
     if column == "updated_at" and "created_from" in listing.filters:
         # Nothing changes before it is asked for, which says where to begin in the index; a day, for clocks differ.
         conditions.append("updated_at >= %(created_from)s - interval '1 day'")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select, text
 
+from service.comparing import comparable
 from service.models import Appointment, Event
 from service.store.due import count_due, counting, granted, selecting
 from service.zones import find_zone
@@ -110,13 +111,16 @@ def open_questions(session: Session, *, since: datetime) -> list[Question]:
 HURRY = """
 WITH waiting AS (
   SELECT id FROM appointments
-  WHERE submission = 'unconfirmed' AND btrim(mrn) = ANY({mrns}) AND status <> 'created'
+  WHERE submission = 'unconfirmed' AND coalesce(mrn_key, mrn) = ANY({mrns}) AND status <> 'created'
     AND cobalt_appointment_id IS NULL AND due_at > {now}
   ORDER BY id FOR NO KEY UPDATE
 )
 UPDATE appointments a SET due_at = {now} FROM waiting WHERE a.id = waiting.id
 """
-"""Has unconfirmed submissions for these patients looked at at once: an event came that may be theirs."""
+"""Has unconfirmed submissions for these patients looked at at once: an event came that may be theirs.
+
+``mrns`` are comparable.
+"""
 
 
 def find_rivals(session: Session, question: Question) -> Sequence[Appointment]:
@@ -126,7 +130,7 @@ def find_rivals(session: Session, question: Question) -> Sequence[Appointment]:
     """
     return session.scalars(
         select(Appointment).where(
-            func.btrim(Appointment.mrn) == question.mrn.strip(),
+            func.coalesce(Appointment.mrn_key, Appointment.mrn) == comparable(question.mrn),
             Appointment.account == question.account,
             Appointment.id != question.appointment_id,
             Appointment.status != "created",
@@ -138,7 +142,7 @@ def find_rivals(session: Session, question: Question) -> Sequence[Appointment]:
 
 def find_unmatched(session: Session, mrn: str) -> Sequence[Event]:
     """Find the events about a patient that wait for their appointment to become known."""
-    return session.scalars(select(Event).where(Event.disposition == "unmatched", Event.mrn == mrn.strip())).all()
+    return session.scalars(select(Event).where(Event.disposition == "unmatched", Event.mrn == comparable(mrn))).all()
 
 
 def find_known(session: Session, cobalt_ids: Collection[str]) -> set[str]:
@@ -155,27 +159,18 @@ def last_confirmed_zone(session: Session, appointment_id: str) -> str | None:
 
     Only the latest of the account are looked through. An account may have clinics in several zones.
     """
-    account, location = (
-        select(column).where(Appointment.id == appointment_id).scalar_subquery()
-        for column in (Appointment.account, Appointment.request["location"].astext)
-    )
-    latest = (
-        select(
-            Appointment.confirmation["timezone"].astext.label("zone"),
-            Appointment.request["location"].astext.label("location"),
-            Appointment.created_at,
-        )
+    location = Appointment.request["location"].astext
+    account, wanted = session.execute(
+        select(Appointment.account, location).where(Appointment.id == appointment_id)
+    ).one()
+    latest = session.execute(
+        select(Appointment.confirmation["timezone"].astext, location)
         .where(Appointment.account == account, Appointment.status == "created")
         .order_by(Appointment.created_at.desc())
         .limit(LATEST)
-        .subquery()
     )
-    zones = session.scalars(
-        select(latest.c.zone)
-        .where(latest.c.location == location, latest.c.zone.is_not(None))
-        .order_by(latest.c.created_at.desc())
-    )
-    return next(filter(find_zone, zones), None)
+    there = (zone for zone, where in latest if comparable(where) == comparable(wanted))
+    return next(filter(find_zone, there), None)
 
 
 def find_overlooked(session: Session) -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from service.comparing import comparable
 from service.pipeline import COMMIT, Statement, document, exchange
 from service.states import Disposition
 from service.store.appointments import LOCK, SETTLE, Locked, read_locked, settled_rows
@@ -158,7 +159,8 @@ def write(
         )
         asked = [(_WRITE, [deliveries, *written, at])]
     # An event that nobody knows may be what an unconfirmed submission waits for.
-    mrns = {one.event.mrn for one in recorded if dispositions[one.event.id] is Disposition.UNMATCHED} - {None}
+    unmatched = [one.event for one in recorded if dispositions[one.event.id] is Disposition.UNMATCHED]
+    mrns = {comparable(event.mrn) for event in unmatched if event.mrn}
     if mrns:
         asked.append((_HURRY, [document(list(mrns)), at]))
     if commit:
@@ -176,7 +178,7 @@ def _event(arrival: Arrival, dispositions: Mapping[str, Disposition], rows: Mapp
         "appointment_id": row.id if row else None,
         "account_reference": event.account_reference,
         "cobalt_appointment_id": event.cobalt_appointment_id,
-        "mrn": event.mrn,
+        "mrn": event.mrn and comparable(event.mrn),
         "occurred_at": event.occurred_at,
         "received_at": arrival.received_at,
         "source": arrival.source,

@@ -152,7 +152,7 @@ _GIVEN_UP = """
     SELECT FROM appointments a WHERE a.cobalt_appointment_id = events.cobalt_appointment_id)
   AND NOT EXISTS (
     SELECT FROM appointments a WHERE a.submission = 'unconfirmed' AND a.status <> 'created'
-    AND a.cobalt_appointment_id IS NULL AND btrim(a.mrn) = events.mrn)
+    AND a.cobalt_appointment_id IS NULL AND coalesce(a.mrn_key, a.mrn) = events.mrn)
 """
 _GIVE_UP = text(f"""
 UPDATE events SET disposition = 'ignored', payload = '{{}}', raw = NULL, mrn = NULL

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from service import states
+from service.comparing import comparable
 from service.events import Kind
 from service.starts import TOLERANCE, Fit, compare
 from service.states import Decision, Ruling, Status, judge
@@ -72,7 +73,7 @@ def failure_record(
 def discrepancies(row: Locked, event: Event) -> list[str]:
     """Name the fields in which an outcome differs from what was asked for: ``mrn``, ``start``."""
     found = []
-    if event.mrn is not None and event.mrn.strip() != row.asked_mrn.strip():
+    if event.mrn is not None and comparable(event.mrn) != comparable(row.asked_mrn):
         found.append("mrn")
     if event.confirmation and _starts_elsewhere(row, event.confirmation):
         found.append("start")

@@ -189,15 +189,70 @@ def test_an_event_does_not_wait_for_the_next_time_that_cobalt_would_be_asked(
     assert row(engine, one)["due_at"] <= datetime.now(UTC)
 
 
-@pytest.mark.parametrize(("asked", "said"), [(" 123456789", "123456789"), ("42", 42)])
+SAME_MRN = [
+    (" 123456789", "123456789"),
+    ("42", 42),
+    ("M\u00dc 42", "MU\u0308 42"),
+    ("MU\u0308 42", "M\u00dc 42"),
+    ("\u00a0123456789", "123456789\u200b"),
+    ("123456789", "\u00a0123456789\u2003"),
+    ("A 12  34", "A\u00a012 34"),
+]
+SAME_PROVIDER = [
+    ("Dr. Mu\u0308ller", "Dr. M\u00fcller"),
+    ("Dr. M\u00fcller", "DR. MU\u0308LLER"),
+    ("Dr.  Smith", "Dr. Smith"),
+    ("Dr. Smith", "Dr.\u00a0Smith "),
+    ("Dr. Smith", "\ufeffDr. Smi\u00adth"),
+]
+
+
+@pytest.mark.parametrize(("asked", "said"), SAME_MRN)
+@pytest.mark.parametrize("first", ["the event", "the silence"])
 def test_the_way_in_which_an_mrn_is_written_keeps_no_event_away(
-    engine: Engine, settle: Callable[[], None], asked: str, said: object
+    engine: Engine, settle: Callable[[], None], asked: str, said: object, first: str
 ) -> None:
-    [one] = lose(engine, mrn=asked)
-    settle()
-    tell(engine, "created", "c1", mrn=said)
+    if first == "the event":
+        one = ask(engine, mrn=asked, provider="Dr. Smith")
+        right = claim(engine)[one]
+        tell(engine, "created", "c1", mrn=said)
+        assert answer(engine, right, LOST) == "unconfirmed"
+    else:
+        [one] = lose(engine, mrn=asked)
+        settle()
+        tell(engine, "created", "c1", mrn=said)
+        assert row(engine, one)["due_at"] <= datetime.now(UTC)
     settle()
     assert state(engine, one)[:2] == ("created", "accepted")
+    kept = row(engine, one)
+    assert (kept["mrn"], kept["request"]["mrn"], kept["discrepancies"]) == (asked, asked, [])
+    [event] = rows(engine, "events")
+    assert event["payload"]["data"]["mrn"] == said
+
+
+@pytest.mark.parametrize(("asked", "said"), SAME_MRN)
+def test_requests_for_one_patient_are_rivals_in_whatever_way_the_mrn_is_written(
+    engine: Engine, settle: Callable[[], None], asked: str, said: object
+) -> None:
+    both = [*lose(engine, mrn=asked), *lose(engine, mrn=str(said))]
+    tell(engine, "created", "c1", mrn=said)
+    settle()
+    for one in both:
+        assert state(engine, one) == ("processing", "unconfirmed", None, ["c1"])
+
+
+@pytest.mark.parametrize(("asked", "said"), SAME_PROVIDER)
+def test_the_way_in_which_a_provider_is_written_keeps_no_event_away(
+    engine: Engine, cobalt: FakeCobalt, settle: Callable[[], None], asked: str, said: str
+) -> None:
+    [one] = lose(engine, provider=asked)
+    tell(engine, "created", "c1", provider_name=said)
+    settle()
+    assert state(engine, one) == ("created", "accepted", "c1", [])
+    [other] = lose(engine, mrn="42", provider=asked)
+    cobalt.listed = [entry("c2", patient_mrn="42", provider_name=said)]
+    settle()
+    assert state(engine, other)[:3] == ("processing", "accepted", "c2")
 
 
 @pytest.mark.parametrize(

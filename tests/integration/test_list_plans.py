@@ -22,11 +22,12 @@ MOST_PAGES = 130
 
 # Nearly all belong to one account and one provider; one type is old, one provider has left, and few have failed.
 _LOAD = """
-INSERT INTO appointments (id, account, status, request, mrn, provider, type, starts_at, request_id,
+INSERT INTO appointments (id, account, status, request, mrn, mrn_key, provider, type, starts_at, request_id,
   cobalt_appointment_id, submission, confirmation, failure_category, failure, discrepancies,
   created_at, updated_at, requested_at, settled_at)
 SELECT 'appt_' || lpad(i::text, 8, '0'), CASE WHEN i % 1000 = 0 THEN 'rare' WHEN i % 10 = 0 THEN 'small' ELSE 'big' END,
   status, jsonb_build_object('mrn', i / 3, 'filler', repeat(md5(i::text), 12)), (i / 3)::text,
+  CASE WHEN i % 1000 = 5 THEN 'key ' || i END,
   CASE WHEN i < 4000 AND i % 4 = 0 THEN 'left' WHEN i % 1500 = 0 THEN 'rare' ELSE 'usual' END,
   CASE WHEN i < 4000 AND i % 4 = 0 THEN 'old' WHEN i % 3 = 0 THEN 'follow_up' ELSE 'new' END,
   CASE WHEN status = 'created' THEN at + interval '10 days' END, 'req_1', i::text,
@@ -48,7 +49,7 @@ VALUES: dict[str, list[Any]] = {
     "failure_category": ["gave_up", "patient_not_found"],
     "submission": ["accepted", "queued", "unconfirmed"],
     "account": ["big", "small", "rare", "nobody"],
-    "mrn": ["100", "nobody"],
+    "mrn": ["100", "key 5005", "nobody"],
     "provider": ["usual", "rare", "left", "nobody"],
     "type": ["new", "old", "none"],
     "cobalt_appointment_id": ["100", "none"],

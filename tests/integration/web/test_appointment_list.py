@@ -19,7 +19,7 @@ from service.db import transaction
 from service.errors import DatabaseUnavailableError
 from service.models import Appointment
 from service.store import appointment_views
-from tests.integration.web.conftest import Api
+from tests.integration.web.conftest import Api, work_once
 from tests.integration.web.test_api_appointments import URL, assert_problem, errors_of
 
 if TYPE_CHECKING:
@@ -190,6 +190,29 @@ def test_whoever_filters_by_an_mrn_needs_no_phi_and_sees_it_masked(
     assert answer.json["data"][0]["request"]["mrn"] == "***77"
     assert "555666777" not in answer.text
     assert "555666777" not in str(log_lines())
+
+
+@pytest.mark.parametrize("wanted", ["M\u00dc 42", "MU\u0308 42", " M\u00dc\u00a0 42\u200b"])
+def test_an_mrn_is_found_in_whatever_way_it_was_written(api: Api, book: Book, wanted: str) -> None:
+    given = ["M\u00dc 42", "MU\u0308 42", "\u00a0M\u00dc  42 "]
+    book.queued(mrn="M\u00dc 43")
+    ids = {mrn: book.queued(mrn=mrn)["id"] for mrn in given}
+    listed = api.read(URL, query_string={"mrn": wanted})["data"]
+    assert {one["request"]["mrn"]: one["id"] for one in listed} == ids
+    first = api.get(URL, query_string={"mrn": wanted, "limit": 2})
+    following = api.read(URL, query_string={"mrn": wanted, "limit": 2, "cursor": first.json["next_cursor"]})
+    assert {one["id"] for page in (first.json, following) for one in page["data"]} == set(ids.values())
+
+
+def test_a_corrected_mrn_is_found_as_it_is_now(api: Api, book: Book) -> None:
+    refused = cobalt.Rejected(400, "no", datetime.now(UTC))
+    one = book.answered(refused, mrn="M\u00dc 42")
+    for mrn in ("MU\u0308 43", "44"):
+        assert api.call("PATCH", f"{URL}/{one}", json={"mrn": mrn}).status_code == 202
+        assert [found["id"] for found in api.read(URL, query_string={"mrn": mrn})["data"]] == [one]
+        assert api.read(URL, query_string={"mrn": "M\u00dc 42"})["data"] == []
+        work_once(api.engine, book.settings, {mrn: refused})
+    assert api.read(URL, query_string={"mrn": "M\u00dc 43"})["data"] == []
 
 
 # Pages.

@@ -100,6 +100,22 @@ def test_an_hour_that_comes_twice_is_confirmed_as_the_one_that_was_asked_for(
     assert found(api, starts_from=shown["confirmation"]["starts_at"]) == {one}
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("M\u00dc-42", "MU\u0308-42"),
+        ("MU\u0308-42", "M\u00dc-42"),
+        ("A 12  34", "A\u00a012 34"),
+        ("123456789", "\ufeff123456789\u200b"),
+    ],
+)
+def test_an_mrn_that_is_only_written_in_another_way_is_not_flagged(api: Api, book: Book, asked: str, said: str) -> None:
+    one = book.accepted("c1", mrn=asked)
+    book.tell("created", "c1", mrn=said)
+    shown = api.read(f"/v1/appointments/{one}")
+    assert (shown["request"]["mrn"], shown["discrepancies"]) == (asked, [])
+
+
 def test_a_failure_that_names_another_patient_is_flagged_too(api: Api, book: Book) -> None:
     one = book.accepted("c1", mrn="123456789")
     book.tell("failed", "c1", mrn=OTHER, reason=f"Patient MRN '{OTHER}' not found in eCW.")

@@ -227,8 +227,8 @@ def test_what_processes_or_waits_stays_however_old_it_is(
     lost = cobalt.Unclear("ReadTimeout")
     book.queued(mrn="55556666", note=NOTE)
     book.accepted("cobalt_1", mrn="77778888", note=NOTE)
-    book.answered(lost, mrn="33334444", note=NOTE)  # and what may be its event waits for it:
-    deliver(api, webhook_body("created", "cobalt_2", event_id="evt_2", mrn="33334444"))
+    book.answered(lost, mrn="3333\u00a04444", note=NOTE)  # and what may be its event waits for it:
+    deliver(api, webhook_body("created", "cobalt_2", event_id="evt_2", mrn="3333  4444"))
     corrected = book.failed(mrn="11112222", note=NOTE)
     assert api.call("PATCH", f"/v1/appointments/{corrected}", json={"type": "other"}).status_code == 202
     deliver(api, b"no replay could read this yet")
