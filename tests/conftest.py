@@ -33,7 +33,10 @@ DRILLS = tuple(f"tests/e2e/test_{name}.py" for name in ("prove", "broken_variant
 # These use the one `stack` of their worker; the other modules bring up their own.
 SHARING = tuple(
     f"tests/e2e/test_{name}.py"
-    for name in ("canaries", "docs_page", "files", "hostile_bodies", "schemathesis", "webhook_framing", "worker")
+    for name in (
+        *("canaries", "docs_page", "files", "hostile_bodies", "python_client", "schemathesis"),
+        *("webhook_framing", "worker"),
+    )
 )
 
 _server = pytest.StashKey[ExitStack]()

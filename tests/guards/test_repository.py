@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import tomllib
@@ -11,8 +12,9 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parents[2]
+TYPESCRIPT = PROJECT / "tests" / "e2e" / "typescript"
 LOCKS = ("requirements.txt", "requirements-dev.txt")
-HOSTS = r"https?://(?:[\w.-]*pypi[\w.-]*|[\w.-]*artifactory[\w.-]*|[^\s/]+/simple)"
+HOSTS = r"https?://(?:[\w.-]*pypi[\w.-]*|[\w.-]*artifactory[\w.-]*|registry\.[\w.-]+|[^\s/]+/simple)"
 FOREIGN = re.compile(
     rf"--(?:extra-)?index[-]url|--trusted[-]host|--find[-]links|{HOSTS}"
     r"|(?<![\w.$}/-])/(?:root|home|Users|work|mnt|private)/\w"
@@ -97,6 +99,16 @@ def test_migrations_are_numbered_and_each_follows_the_one_before() -> None:
         assert (revision[1], follows[1]) == (f"{number:04}", before)
         before = revision[1]
     assert files
+
+
+def test_the_lock_of_npm_names_versions_and_hashes_and_no_registry() -> None:
+    named = json.loads((TYPESCRIPT / "package.json").read_text())["devDependencies"]
+    locked = json.loads((TYPESCRIPT / "package-lock.json").read_text())["packages"]
+    assert locked.pop("")["devDependencies"] == named
+    assert all(re.fullmatch(r"[\d.]+", version) for version in named.values())
+    for name, package in locked.items():
+        assert package["integrity"].startswith("sha512-"), name
+        assert "resolved" not in package, name
 
 
 KINDS = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}

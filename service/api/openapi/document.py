@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from service.api.openapi import parts, webhook
 from service.api.openapi.examples import example_of
-from service.api.openapi.rules import RULES
+from service.api.openapi.naming import COMPONENTS, with_names
+from service.api.openapi.rules import RULES, alternatives
 from service.usecases.take_webhook import PATH
 
 if TYPE_CHECKING:
@@ -42,7 +43,10 @@ def build(app: Flask, api: Api) -> Json:
     schemas = {name: one for name, one in document["components"]["schemas"].items() if name != "Error"}
     for name, rules in RULES.items():
         schemas[name] = _laid_over(schemas.get(name, {}), rules)
-    schemas |= {"Problem": parts.PROBLEM, **webhook.SCHEMAS}
+    schemas |= {**parts.SCHEMAS, **webhook.SCHEMAS}
+    schemas = {**with_names(schemas), **COMPONENTS}
+    schemas |= alternatives(schemas["AppointmentIn"])
+    document["paths"] = with_names(document["paths"])
     scopes = _scopes(app)
     for path, item in document["paths"].items():
         item["parameters"] = [parts.path_parameter(name) for name in re.findall(r"{([^}]+)}", path)]
@@ -89,6 +93,7 @@ def _complete(operation: Json, path: str, method: str, scope: str | None, schema
     if scope and method in WRITING:
         taken.append("Idempotency-Key")
     for one in parameters:
+        one.update(_as_text(one))
         if "example" not in one and not {"example", "examples"} & one["schema"].keys():
             one["example"] = example_of(one["schema"], schemas)
     names = {one.get("name") for one in parameters}
@@ -112,6 +117,15 @@ def _complete(operation: Json, path: str, method: str, scope: str | None, schema
         str(status.value): {"$ref": f"#/components/responses/{parts.problem_name(status)}"}
         for status in sorted(problems)
     }
+
+
+def _as_text(parameter: Json) -> Json:
+    """Describe a list with commas between as the text that it is: generated clients would repeat the parameter."""
+    if parameter.get("explode", True):
+        return {}
+    values = "|".join(parameter["schema"]["items"]["enum"])
+    text = {"type": "string", "pattern": f"^({values})(,({values}))*$"}
+    return {"schema": text, "example": ",".join(parameter["schema"]["items"]["enum"][1:4])}
 
 
 def _problems(

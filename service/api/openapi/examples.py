@@ -17,12 +17,12 @@ def example_of(schema: Json, schemas: Json) -> Any:  # noqa: ANN401 (JSON)
         schema: A schema of the document, or a reference to one.
         schemas: The document's component schemas.
     """
-    if "$ref" in schema:
-        return example_of(schemas[schema["$ref"].rpartition("/")[2]], schemas)
     given = [schema[name] for name in ("example", "const", "default") if name in schema]
     given += [*schema.get("examples", ()), *schema.get("enum", ())]
     if given:
         return given[0]
+    if "$ref" in schema:
+        return example_of(schemas[schema["$ref"].rpartition("/")[2]], schemas)
     for name in ("allOf", "anyOf", "oneOf"):
         if schema.get(name) and "properties" not in schema:
             return example_of(schema[name][0], schemas)

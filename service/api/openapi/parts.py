@@ -133,30 +133,34 @@ SECURITY: dict[str, Json] = {
     },
 }
 
-PROBLEM: Json = {
-    "type": "object",
-    "description": "What is wrong and how to mend it (RFC 9457), never with a value from the request.",
-    "required": ["type", "title", "status", "detail"],
-    "properties": {
-        "type": {"type": "string", "format": "uri", "description": "The kind of problem"},
-        "title": {"type": "string", "description": "The kind of problem, for people"},
-        "status": {"type": "integer", "minimum": 400, "maximum": 599, "description": "The HTTP status"},
-        "detail": {"type": "string", "description": "What is wrong, and how to mend it"},
-        "errors": {
-            "type": "array",
-            "description": "Each wrong field or parameter",
-            "items": {
-                "type": "object",
-                "required": ["pointer", "detail"],
-                "properties": {
-                    "pointer": {
-                        "type": "string",
-                        "format": "json-pointer",
-                        "description": "Where: into the body, or `/query/NAME`",
-                    },
-                    "detail": {"type": "string", "description": "What is wrong with it"},
-                },
+SCHEMAS: dict[str, Json] = {
+    "Problem": {
+        "type": "object",
+        "description": "What is wrong and how to mend it (RFC 9457), never with a value from the request.",
+        "required": ["type", "title", "status", "detail"],
+        "properties": {
+            "type": {"type": "string", "format": "uri", "description": "The kind of problem"},
+            "title": {"type": "string", "description": "The kind of problem, for people"},
+            "status": {"type": "integer", "minimum": 400, "maximum": 599, "description": "The HTTP status"},
+            "detail": {"type": "string", "description": "What is wrong, and how to mend it"},
+            "errors": {
+                "type": "array",
+                "description": "Each wrong field or parameter",
+                "items": {"$ref": "#/components/schemas/WrongField"},
             },
+        },
+    },
+    "WrongField": {
+        "type": "object",
+        "description": "What is wrong with one field or parameter.",
+        "required": ["pointer", "detail"],
+        "properties": {
+            "pointer": {
+                "type": "string",
+                "format": "json-pointer",
+                "description": "Where: into the body, or `/query/NAME`",
+            },
+            "detail": {"type": "string", "description": "What is wrong with it"},
         },
     },
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from service.api.schemas import APPOINTMENT_ID
-from service.request_schema import STORABLE
 
 _EXAMPLE = {
     "mrn": "123456789",
@@ -16,23 +15,9 @@ _EXAMPLE = {
     "type": "new_patient",
     "metadata": {"order": "o-17"},
 }
-_GIVEN, _LEFT_OUT = {"type": "string"}, {"type": "null"}
+_GIVEN = {"type": "string"}
+_LEFT_OUT = {"type": "null", "description": "Given in the other form"}
 
-_OBJECT: dict[str, Any] = {
-    "type": "object",
-    "propertyNames": {"pattern": STORABLE},
-    "additionalProperties": {"$ref": "#/components/schemas/Storable"},
-}
-_STORABLE: dict[str, Any] = {
-    "description": "JSON that can be kept: no text in it contains NUL.",
-    "anyOf": [
-        {"type": ["null", "boolean", "number"]},
-        {"type": "string", "pattern": STORABLE},
-        {"type": "array", "items": {"$ref": "#/components/schemas/Storable"}},
-        _OBJECT,
-    ],
-    "examples": ["o-17"],
-}
 _APPOINTMENT: dict[str, Any] = {
     "object": "appointment",
     "id": APPOINTMENT_ID,
@@ -76,21 +61,6 @@ _APPOINTMENT: dict[str, Any] = {
 }
 
 RULES: dict[str, dict[str, Any]] = {
-    "Storable": _STORABLE,
-    "AppointmentIn": {
-        "properties": {"metadata": _OBJECT},
-        "anyOf": [
-            {
-                "required": ["date", "time"],
-                "properties": {"date": _GIVEN, "time": _GIVEN, "datetime": _LEFT_OUT},
-            },
-            {
-                "required": ["datetime"],
-                "properties": {"datetime": _GIVEN, "date": _LEFT_OUT, "time": _LEFT_OUT},
-            },
-        ],
-        "examples": [_EXAMPLE],
-    },
     "CorrectionIn": {
         "minProperties": 1,
         # A start is given in one form, and what is null is not given.
@@ -108,3 +78,34 @@ RULES: dict[str, dict[str, Any]] = {
     "ListedAppointmentOut": {"examples": [_APPOINTMENT]},
 }
 """By the name of the component; laid over what flask-smorest made of the fields."""
+
+
+def alternatives(request: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Split a request into its two forms, each whole: generators take what alternatives have in common for nothing.
+
+    Args:
+        request: The schema of all its fields.
+
+    Returns:
+        The components by name: the request, and its forms.
+    """
+    forms = {
+        "AppointmentByDateAndTime": _form(request, "A request with `date` and `time`.", given=("date", "time")),
+        "AppointmentByDatetime": _form(request, "A request with a start with offset.", given=("datetime",)),
+    }
+    either = [{"$ref": f"#/components/schemas/{name}"} for name in forms]
+    return forms | {
+        "AppointmentIn": {
+            "description": "A request for an appointment, which gives its start in one of two forms.",
+            "anyOf": either,
+            "examples": [_EXAMPLE],
+        }
+    }
+
+
+def _form(request: dict[str, Any], description: str, *, given: tuple[str, ...]) -> dict[str, Any]:
+    fields = dict(request["properties"])
+    for name in ("date", "time", "datetime"):
+        fields[name] = fields[name] | _GIVEN if name in given else _LEFT_OUT
+    required = sorted([*request["required"], *given])
+    return request | {"description": description, "properties": fields, "required": required}

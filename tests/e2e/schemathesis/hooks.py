@@ -82,10 +82,26 @@ def before_call(context: Any, case: schemathesis.Case[Any], kwargs: Any) -> None
         case.headers["Prefer"] = "wait=0"
     if PERIOD & case.query.keys():
         case.query |= {"from": "2025-01-01T00:00:00Z", "to": "2025-01-03T12:34:56+02:00"}
-    if isinstance(case.body, dict) and isinstance(case.body.get("account"), str) and "mrn" in case.body:
-        case.body["account"] = KNOWN["account"][0]
-    if isinstance(case.body, dict) and case.method == "PATCH":
-        case.body = whole_start(case.body)
+    if isinstance(case.body, dict):
+        case.body = taken(case.body, case.method)
+
+
+def taken(body: dict[str, Any], method: str) -> dict[str, Any]:
+    """Mend in a body what the document allows and no schema can tell from what is there."""
+    if isinstance(body.get("account"), str) and "mrn" in body:
+        body["account"] = KNOWN["account"][0]
+    if "metadata" in body:
+        body["metadata"] = storable(body["metadata"])
+    return whole_start(body) if method == "PATCH" else body
+
+
+def storable(value: Any) -> Any:  # noqa: ANN401 (JSON)
+    """Leave out NUL, at any depth: only a schema that holds itself could forbid it, and generators skip those."""
+    if isinstance(value, dict):
+        return {storable(name): storable(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [storable(inner) for inner in value]
+    return value.replace("\0", "") if isinstance(value, str) else value
 
 
 def whole_start(changes: dict[str, Any]) -> dict[str, Any]:
