@@ -1,10 +1,10 @@
 """Runs the migrations: each in a transaction of its own, and none may hold the service up for long."""
 
-import psycopg
 from alembic import context
 from sqlalchemy import NullPool, create_engine, text
 
 from service.models import Base
+from service.sessions import connect
 
 LOCK_TIMEOUT = "4s"  # a migration that has to wait longer for a lock fails, rather than queue everyone behind it
 STATEMENT_TIMEOUT = "60s"  # building an index over millions of rows takes tens of seconds
@@ -13,7 +13,7 @@ STATEMENT_TIMEOUT = "60s"  # building an index over millions of rows takes tens 
 def run() -> None:
     """Apply the migrations to the database that ``service.schema`` names."""
     url = context.config.attributes["url"]
-    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url), poolclass=NullPool)
+    engine = create_engine("postgresql+psycopg://", creator=lambda: connect(url), poolclass=NullPool)
     with engine.connect() as connection:
         # Two deployments at once take turns, however long the first takes; the second finds nothing left to do.
         connection.execute(text("SELECT pg_advisory_lock(hashtextextended('cobalt-appointments migrations', 0))"))

@@ -6,11 +6,9 @@ import json
 import select
 import time
 from contextlib import contextmanager
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 from psycopg.types.json import set_json_loads
 from sqlalchemy import create_engine, event
@@ -20,90 +18,43 @@ from sqlalchemy.orm import Session
 
 from service import log, metrics
 from service.errors import DatabaseBusyError, DatabaseFaultError, DatabaseUnavailableError
+from service.sessions import CONNECT_TIMEOUT, connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import timedelta
 
-    from psycopg.abc import PQGen
     from sqlalchemy import Connection, Engine
     from sqlalchemy.pool import ConnectionPoolEntry
 
-RV = TypeVar("RV")
+    from service.sessions import BoundedConnection
 
 logger = log.get_logger(__name__)
 
 _DECODER = json.JSONDecoder()
 
-CONNECT_TIMEOUT = 2
-"""Seconds. The shortest that libpq honours; whoever has less time waits beside the connection, not for it."""
-
 TELL_EVERY = 1.0
 """Seconds between two lines of the log about the same fault of the database."""
-
-
-class BoundedConnection(psycopg.Connection[Any]):
-    """A connection that gives up on a server which stays silent, frozen or cut off, and closes itself."""
-
-    longest = 30.0
-    """Seconds that one exchange with the server may take."""
-
-    def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
-        """Wait for the server, but not for ever."""
-        try:
-            return super().wait(gen, interval, self.longest if timeout is None else timeout)
-        except psycopg.OperationalError as error:
-            # An error that the server sent has a code, and the connection is as good as before.
-            if error.sqlstate is None and self.pgconn.transaction_status == TransactionStatus.ACTIVE:
-                self.pgconn.finish()  # the answer may still come: nobody may take it for the next one's
-            raise
-
-
-def connect_arguments(url: str, *, statement_timeout: timedelta, lock_timeout: timedelta) -> dict[str, Any]:
-    """Say how to connect so that no wait is without an end; see ``make_engine``."""
-    options = {
-        "statement_timeout": _milliseconds(statement_timeout),
-        "lock_timeout": _milliseconds(lock_timeout),
-        "idle_in_transaction_session_timeout": _milliseconds(statement_timeout * 2),
-    }
-    given = conninfo_to_dict(url).get("options")
-    return {
-        "conninfo": url,
-        "connect_timeout": CONNECT_TIMEOUT,
-        "application_name": "cobalt-appointments",
-        "options": " ".join([str(given or ""), *(f"-c {name}={value}" for name, value in options.items())]),
-        # A host that vanished without a FIN is noticed within seconds, not after the kernel's hours.
-        "keepalives_idle": 5,
-        "keepalives_interval": 2,
-        "keepalives_count": 2,
-        "tcp_user_timeout": 10_000,
-    }
-
-
-def longest_exchange(statement_timeout: timedelta) -> timedelta:
-    """Say how long to wait for a server that should end what takes too long, and may not even do that any more."""
-    return statement_timeout * 1.1 + timedelta(seconds=0.1)
 
 
 def make_engine(url: str, *, pool: int, statement_timeout: timedelta, lock_timeout: timedelta) -> Engine:
     """Make a pool of connections in which no wait is without an end; one that a restart killed is replaced.
 
     Args:
-        url: A libpq URL; it goes to libpq untouched, so sockets and several hosts work.
+        url: A libpq URL.
         pool: Connections at most.
         statement_timeout: The longest one statement may take.
         lock_timeout: The longest one statement may wait for a lock.
     """
-    arguments = connect_arguments(url, statement_timeout=statement_timeout, lock_timeout=lock_timeout)
 
-    def connect() -> psycopg.Connection[Any]:
-        connection = BoundedConnection.connect(**arguments)
-        connection.longest = longest_exchange(statement_timeout).total_seconds()
+    def creator() -> BoundedConnection:
+        connection = connect(url, statement_timeout=statement_timeout, lock_timeout=lock_timeout)
         set_json_loads(_read_json, connection)
         return connection
 
     engine = create_engine(
         "postgresql+psycopg://",
-        creator=connect,
+        creator=creator,
         pool_size=pool,
         max_overflow=0,
         pool_timeout=CONNECT_TIMEOUT,
@@ -275,7 +226,3 @@ def _alarm(fault: DatabaseFaultError, cause: BaseException) -> None:
 
 
 _told: dict[str, float] = {}  # SQLSTATE -> when it was told last
-
-
-def _milliseconds(duration: timedelta) -> int:
-    return max(1, round(duration.total_seconds() * 1000))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
     from sqlalchemy.orm import Session
 
-    from service.db import BoundedConnection
+    from service.sessions import BoundedConnection
 
 SPACING = 0.1
 """Seconds between two positions that are remembered."""

@@ -18,9 +18,9 @@ from psycopg import sql
 from sqlalchemy import create_engine
 
 import migrations
-from service.db import CONNECT_TIMEOUT
 from service.errors import DatabaseUnavailableError
 from service.models import Base
+from service.sessions import connect
 
 
 def upgrade(url: str) -> None:
@@ -28,7 +28,7 @@ def upgrade(url: str) -> None:
     deadline = time.monotonic() + 15
     while True:
         try:
-            with psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT):
+            with connect(url):
                 break
         except psycopg.OperationalError as error:
             if time.monotonic() > deadline:
@@ -44,7 +44,7 @@ def downgrade(url: str, revision: str) -> None:
 
 def differences(url: str) -> list[str]:
     """List what the migrated database and the models do not agree about; empty when all is well."""
-    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url))
+    engine = create_engine("postgresql+psycopg://", creator=lambda: connect(url))
     try:
         with engine.connect() as connection:
             context = MigrationContext.configure(
@@ -57,7 +57,7 @@ def differences(url: str) -> list[str]:
 
 def tables_with_rows(url: str) -> list[str]:
     """List those of our tables in a database that hold a row; empty when nothing of ours can be lost."""
-    with psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT) as connection:
+    with connect(url) as connection:
         return [table for table in sorted(Base.metadata.tables) if _has_row(connection, table)]
 
 

@@ -17,6 +17,7 @@ import psutil
 import psycopg
 from psycopg import sql
 
+from service.sessions import connect
 from service.stack.processes import Process, ProcessError
 
 SUPERUSER = "postgres"
@@ -132,12 +133,12 @@ class EmbeddedPostgres:
 
     def has_database(self, name: str) -> bool:
         """Tell whether a database of that name is there."""
-        with psycopg.connect(self.url(), autocommit=True) as connection:
+        with connect(self.url(), autocommit=True) as connection:
             found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
             return found.fetchone() is not None
 
     def _execute(self, statement: sql.Composed) -> None:
-        with psycopg.connect(self.url(), autocommit=True) as connection:
+        with connect(self.url(), autocommit=True) as connection:
             connection.execute(statement)
 
     def _clear_stale_locks(self) -> None:
@@ -221,7 +222,7 @@ class EmbeddedPostgres:
         while True:
             self._process.check()
             try:
-                psycopg.connect(self.url(), connect_timeout=5).close()
+                connect(self.url(), connect_timeout=5).close()
             except psycopg.OperationalError:
                 if time.monotonic() > deadline:
                     raise

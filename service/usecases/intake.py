@@ -6,13 +6,13 @@ import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 from psycopg.errors import UniqueViolation
 
 from service import metrics
-from service.db import connect_arguments, longest_exchange, our_errors
+from service.db import our_errors
 from service.errors import DatabaseUnavailableError
 from service.loop_wait import LoopWait
+from service.sessions import connect_on_loop, longest_exchange
 from service.store.door import Link
 from service.store.quarantine import Unread
 from service.usecases.apply_events import apply, applying
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import timedelta
 
+    import psycopg
     from sqlalchemy import Engine
 
     from service.config import Settings
@@ -55,10 +56,9 @@ class Intake:
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine = engine
-        timeouts = door_timeouts(settings)
-        self._arguments = connect_arguments(settings.database_url, **timeouts)
-        self._arguments["options"] += "".join(f" -c {name}=off" for name in NEVER_OF_USE)
-        self._longest = longest_exchange(timeouts["statement_timeout"]).total_seconds()
+        self._url = settings.database_url
+        self._timeouts = door_timeouts(settings)
+        self._longest = longest_exchange(self._timeouts["statement_timeout"]).total_seconds()
         self._connection: psycopg.AsyncConnection[Any] | None = None
         self._wait: LoopWait | None = None
         self._prepared: set[bytes] = set()
@@ -95,7 +95,9 @@ class Intake:
         try:
             async with asyncio.timeout(self._longest):
                 if self._connection is None or self._wait is None:
-                    self._connection = await psycopg.AsyncConnection.connect(**self._arguments)
+                    self._connection = await connect_on_loop(
+                        self._url, settings=dict.fromkeys(NEVER_OF_USE, "off"), **self._timeouts
+                    )
                     self._wait = LoopWait(self._connection.pgconn.socket, self.close)
                     self._prepared = set()
                 link = Link(self._connection.pgconn, self._prepared)

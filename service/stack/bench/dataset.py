@@ -6,6 +6,7 @@ from datetime import timedelta
 import psycopg
 
 from service.db import make_engine
+from service.sessions import connect
 from service.stack.bench.requests import Waiting
 from service.usecases.keep_counts import recount
 
@@ -88,7 +89,7 @@ def load_history(database_url: str, account: str, count: int, advance: Callable[
         count: how many; each has two events, and each event one delivery.
         advance: called with how many more there are.
     """
-    with psycopg.connect(database_url, autocommit=True) as connection:
+    with connect(database_url, autocommit=True) as connection:
         # Foreign keys hold by the way it is made; the indexes are not made afterwards, which would make them denser
         # than those of a database that grew.
         connection.execute("SET session_replication_role = replica")
@@ -101,7 +102,7 @@ def load_history(database_url: str, account: str, count: int, advance: Callable[
                     connection.execute(statement, parameters)
             advance(last - first + 1)
     _count(database_url)
-    with psycopg.connect(database_url, autocommit=True) as connection:
+    with connect(database_url, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE")
 
 
@@ -115,7 +116,7 @@ def _count(database_url: str) -> None:
 
 def waiting_appointments(database_url: str, account: str, count: int) -> list[Waiting]:
     """Get so many appointments that an event can settle, and make those that are missing."""
-    with psycopg.connect(database_url, autocommit=True) as connection:
+    with connect(database_url, autocommit=True) as connection:
         found = _still_waiting(connection, count)
         if len(found) < count:
             row = connection.execute(_LAST_WAITING).fetchone()
@@ -133,7 +134,7 @@ def _still_waiting(connection: psycopg.Connection, count: int) -> list[Waiting]:
 
 def some_ids(database_url: str, count: int) -> list[str]:
     """Ids of appointments from all over the table, in no order."""
-    with psycopg.connect(database_url, autocommit=True) as connection:
+    with connect(database_url, autocommit=True) as connection:
         rows = connection.execute(
             "SELECT id FROM appointments WHERE id LIKE 'appt\\_00%%' ORDER BY random() LIMIT %s", [count]
         ).fetchall()
@@ -142,5 +143,5 @@ def some_ids(database_url: str, count: int) -> list[str]:
 
 def checkpoint(database_url: str) -> None:
     """Have everything written to the tables' files, so that no measurement pays for it."""
-    with psycopg.connect(database_url, autocommit=True) as connection:
+    with connect(database_url, autocommit=True) as connection:
         connection.execute("CHECKPOINT")

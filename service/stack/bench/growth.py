@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import psycopg
-
+from service.sessions import connect
 from service.stack.bench.scene import Place
 
 _SIZES = """
@@ -43,6 +42,6 @@ def table_sizes(places: Sequence[Place]) -> list[TableSize]:
     """How large the tables and their indexes are."""
     found = []
     for place in places:
-        with psycopg.connect(place.database_url, autocommit=True) as connection:
+        with connect(place.database_url, autocommit=True) as connection:
             found += [TableSize(place.size, *row) for row in connection.execute(_SIZES)]
     return found

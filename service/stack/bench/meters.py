@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import psutil
-import psycopg
 
+from service.sessions import connect
 from service.stack.processes import Process
 
 MB = 1024 * 1024
@@ -38,7 +38,7 @@ def read_meters(processes: Mapping[str, Process], database_url: str) -> Reading:
         database_url: of the service's database.
     """
     cpu = {kind: cpu_seconds(process) for kind, process in processes.items() if process.is_running}
-    with psycopg.connect(database_url, autocommit=True) as connection:
+    with connect(database_url, autocommit=True) as connection:
         row = connection.execute(_DATABASE).fetchone()
     assert row is not None  # noqa: S101  the table is there
     return Reading(cpu, *row)

@@ -7,8 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import psycopg
-
+from service.sessions import connect
 from service.stack.bench.generator import BenchError, Load
 from service.stack.postgres import EmbeddedPostgres
 
@@ -103,7 +102,7 @@ class Pgbench:
         return load_of(waits, took)
 
     def _execute(self, statement: str) -> int | None:
-        with psycopg.connect(self._postgres.url(DATABASE), autocommit=True) as connection:
+        with connect(self._postgres.url(DATABASE), autocommit=True) as connection:
             cursor = connection.execute(statement.encode())
             row = cursor.fetchone() if cursor.description else None
             return None if row is None else int(row[0])

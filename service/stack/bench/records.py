@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Sequence
 
-import psycopg
+from service.sessions import connect
 
 PATIENCE = 15.0  # seconds for what was spooled to reach the tables
 LOOK_INTERVAL = 0.1  # seconds
@@ -117,7 +117,7 @@ class Records:
     def _recorded(self, mark: int, answered: Counter[str]) -> Counter[str]:
         """How often each event was recorded since the mark, once nothing is missing or nothing more comes."""
         until = time.monotonic() + PATIENCE
-        with psycopg.connect(self._database_url, autocommit=True) as connection:
+        with connect(self._database_url, autocommit=True) as connection:
             while True:
                 recorded = Counter({str(event): int(count) for event, count in connection.execute(_RECORDED, [mark])})
                 if answered <= recorded or time.monotonic() > until:
@@ -125,6 +125,6 @@ class Records:
                 time.sleep(LOOK_INTERVAL)
 
     def _number(self, query: str, *parameters: object) -> int:
-        with psycopg.connect(self._database_url, autocommit=True) as connection:
+        with connect(self._database_url, autocommit=True) as connection:
             row = connection.execute(query.encode(), parameters).fetchone()
         return 0 if row is None else int(row[0])

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import psycopg
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from service.sessions import connect
 from service.stack.bench.course import Outcome
 from service.stack.bench.plan import EMPTY, PGBENCH, Plan
 from service.stack.bench.scene import Scene
@@ -22,7 +22,7 @@ SHOWN_SETTINGS = ("server_version", "fsync", "synchronous_commit", "wal_sync_met
 
 def describe_machine(scene: Scene) -> dict[str, str]:
     """What it was measured on."""
-    with psycopg.connect(scene.places[0].database_url, autocommit=True) as connection:
+    with connect(scene.places[0].database_url, autocommit=True) as connection:
         rows = connection.execute("SELECT name, current_setting(name) FROM pg_settings").fetchall()
     settings = {name: value for name, value in rows if name in SHOWN_SETTINGS}
     return {

@@ -6,9 +6,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import psycopg
-
 from service import schema
+from service.sessions import connect
 from service.stack.bench.dataset import load_history
 from service.stack.bench.plan import Plan
 from service.stack.bench.progress import Telling
@@ -124,8 +123,8 @@ def _copy_keys(database_urls: Sequence[str]) -> None:
     """Let the API key of the first database open the others."""
     for url in database_urls[1:]:
         with (
-            psycopg.connect(database_urls[0]) as first,
-            psycopg.connect(url) as other,
+            connect(database_urls[0]) as first,
+            connect(url) as other,
             first.cursor().copy("COPY api_keys TO STDOUT") as source,
             other.cursor().copy("COPY api_keys FROM STDIN") as target,
         ):

@@ -4,8 +4,8 @@ import math
 import time
 
 import httpx
-import psycopg
 
+from service.sessions import connect
 from service.stack.bench.figures import Figure, figure_of
 from service.stack.bench.generator import BenchError, replay
 from service.stack.bench.meters import costs_between, memory, read_meters
@@ -97,7 +97,7 @@ class Submission:
             time.sleep(LOOK_INTERVAL)
 
     def _figure(self, last: int, done_before: int, done: int, costs: dict[str, float]) -> Figure:
-        with psycopg.connect(self._place.database_url, autocommit=True) as connection:
+        with connect(self._place.database_url, autocommit=True) as connection:
             rows = connection.execute(_TIMES, [last, done]).fetchall()[done_before:]
         if len(rows) < 2:  # noqa: PLR2004  an interval has two ends
             raise BenchError("too few appointments were queued to see how fast the worker is")
@@ -113,6 +113,6 @@ class Submission:
             self.problems.append(f"{WORKER}: {twice} were sent more than once")
 
     def _number(self, query: str, *parameters: object) -> int:
-        with psycopg.connect(self._place.database_url, autocommit=True) as connection:
+        with connect(self._place.database_url, autocommit=True) as connection:
             row = connection.execute(query.encode(), parameters).fetchone()
         return 0 if row is None else int(row[0])

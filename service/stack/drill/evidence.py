@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psycopg
 from psycopg.rows import dict_row
 
+from service.sessions import connect
 from service.stack.processes import NO_TLS
 from service.stack.stack import Stack
 
@@ -72,7 +72,7 @@ class Cobalts:
 def read_ours(stack: Stack, spool_dirs: Sequence[Path]) -> Ours:
     """Read the tables and the spools."""
     depths = [spool_depth(directory) for directory in spool_dirs]
-    with psycopg.connect(stack.database_url, row_factory=dict_row, autocommit=True) as connection:
+    with connect(stack.database_url, row_factory=dict_row, autocommit=True) as connection:
         return Ours(
             swept=sum(_swept(worker.log) for worker in stack.workers),
             appointments=connection.execute(_APPOINTMENTS).fetchall(),
@@ -102,7 +102,7 @@ def sandbox_stats(stack: Stack) -> Mapping[str, int]:
 
 def unsettled(stack: Stack) -> int:
     """How many appointments still process."""
-    with psycopg.connect(stack.database_url, autocommit=True, connect_timeout=5) as connection:
+    with connect(stack.database_url, autocommit=True, connect_timeout=5) as connection:
         row = connection.execute(_UNSETTLED).fetchone()
     return int(row[0]) if row else 0
 
