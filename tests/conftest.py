@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import secrets
 import tempfile
+import zlib
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import psycopg
 import pytest
 from psycopg import sql
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from service import schema
+from service.sessions import connect
 from service.stack.postgres import EmbeddedPostgres
+from tests import hostile
 from tests.stacks import running
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
 SERVER_URL = "TEST_SERVER_URL"
 # A power cut may take these databases.
-FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "300"}
+FAST = {"fsync": "off", "full_page_writes": "off", "max_connections": "300"}
 
 # Each test brings up a stack of its own.
 DRILLS = tuple(f"tests/e2e/test_{name}.py" for name in ("prove", "broken_variants", "bench", "attack"))
@@ -39,15 +41,18 @@ SHARING = tuple(
     )
 )
 
+os.environ.update(hostile.ENVIRONMENT)
+
 _server = pytest.StashKey[ExitStack]()
 
 
 @contextmanager
 def _embedded_server() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="cobalt-tests-", ignore_cleanup_errors=True) as directory:
-        postgres = EmbeddedPostgres(Path(directory), settings=FAST)
+        postgres = EmbeddedPostgres(Path(directory), settings=FAST | hostile.SERVER)
         try:
             postgres.start()
+            hostile.prepare(postgres.url())
             yield postgres.url()
         finally:
             postgres.stop()
@@ -98,7 +103,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.fixture(scope="session")
 def server_url() -> Iterator[str]:
-    """The libpq URL of the run's server; without xdist it starts when the first test asks."""
+    """The libpq URL of the run's server, for its superuser; without xdist it starts when the first test asks."""
     if SERVER_URL in os.environ:
         yield os.environ[SERVER_URL]
         return
@@ -115,16 +120,22 @@ def template(server_url: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def database_url(server_url: str, template: str) -> Iterator[str]:
+def defaults_of(request: pytest.FixtureRequest) -> str:
+    """The role whose defaults a test meets: always the same, and for about half of them either."""
+    return sorted(hostile.ROLES)[zlib.crc32(request.node.nodeid.encode()) % len(hostile.ROLES)]
+
+
+@pytest.fixture
+def database_url(server_url: str, template: str, defaults_of: str) -> Iterator[str]:
     """The libpq URL of a fresh database with the newest schema."""
-    with fresh_database(server_url, template) as url:
+    with fresh_database(server_url, template, role=defaults_of) as url:
         yield url
 
 
 @pytest.fixture
-def empty_database_url(server_url: str) -> Iterator[str]:
+def empty_database_url(server_url: str, defaults_of: str) -> Iterator[str]:
     """The libpq URL of a fresh database without our schema."""
-    with fresh_database(server_url) as url:
+    with fresh_database(server_url, role=defaults_of) as url:
         yield url
 
 
@@ -139,17 +150,18 @@ def stack(server_url: str, template: str) -> Iterator[Stack]:
 
 
 @contextmanager
-def fresh_database(server_url: str, template: str | None = None) -> Iterator[str]:
+def fresh_database(server_url: str, template: str | None = None, *, role: str = "east") -> Iterator[str]:
+    """Make a database that is gone afterwards, and say its libpq URL for that role."""
     name = f"test_{secrets.token_hex(8)}"
     # Copying files took 25 ms and going through the WAL 75 ms; where nothing is kept, nothing speaks for it.
     copy = sql.SQL("TEMPLATE {} STRATEGY file_copy").format(sql.Identifier(template or "template1"))
     _execute(server_url, sql.SQL("CREATE DATABASE {} {}").format(sql.Identifier(name), copy))
     try:
-        yield urlsplit(server_url)._replace(path=f"/{name}").geturl()
+        yield urlsplit(server_url)._replace(netloc=f"{role}@", path=f"/{name}").geturl()
     finally:
         _execute(server_url, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def _execute(server_url: str, statement: sql.Composed) -> None:
-    with psycopg.connect(server_url, autocommit=True) as connection:
+    with connect(server_url, autocommit=True) as connection:
         connection.execute(statement)

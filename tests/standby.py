@@ -10,9 +10,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psycopg
-
 from service import schema
+from service.sessions import connect
 from service.stack.postgres import EmbeddedPostgres
 from tests.records import until
 
@@ -31,7 +30,7 @@ class Pair:
         self.standby = standby
 
     def ask_standby(self, query: str) -> Any:  # noqa: ANN401 (whatever it answers)
-        with psycopg.connect(self.standby.url(), autocommit=True) as connection:
+        with connect(self.standby.url(), autocommit=True) as connection:
             row = connection.execute(query).fetchone()
             return row and row[0]
 
@@ -44,20 +43,20 @@ class Pair:
         self.ask_standby("SELECT pg_wal_replay_resume()")
 
     def catch_up(self) -> None:
-        with psycopg.connect(self.primary.url(), autocommit=True) as connection:
+        with connect(self.primary.url(), autocommit=True) as connection:
             row = connection.execute("SELECT pg_current_wal_lsn()").fetchone()
         assert row is not None
         until(lambda: self.ask_standby(f"SELECT pg_last_wal_replay_lsn() >= '{row[0]}'"))
 
     def cut_off(self) -> None:
         """Have the standby hear nothing more from its primary, so that it believes it has replayed all."""
-        with psycopg.connect(self.standby.url(), autocommit=True) as connection:
+        with connect(self.standby.url(), autocommit=True) as connection:
             connection.execute("ALTER SYSTEM SET primary_conninfo = ''")
         self.ask_standby("SELECT pg_reload_conf()")
         until(lambda: self.ask_standby("SELECT count(*) FROM pg_stat_wal_receiver") == 0)
 
     def reconnect(self) -> None:
-        with psycopg.connect(self.standby.url(), autocommit=True) as connection:
+        with connect(self.standby.url(), autocommit=True) as connection:
             connection.execute(f"ALTER SYSTEM SET primary_conninfo = '{_conninfo(self.primary)}'")
         self.ask_standby("SELECT pg_reload_conf()")
 

@@ -7,10 +7,10 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, LiteralString
 
 import httpx
-import psycopg
 import pytest
 from psycopg.rows import dict_row
 
+from service.sessions import connect
 from tests.records import until
 from tests.stacks import running
 
@@ -51,7 +51,7 @@ class Drill:
         headers = {"Authorization": f"Bearer {stack.api_key}"}
         self.web = httpx.Client(base_url=stack.url, headers=headers, timeout=20, trust_env=False)
         control = stack.sandbox_url.removesuffix("/v1") + "/_sandbox"
-        self.database = psycopg.connect(stack.database_url, autocommit=True)
+        self.database = connect(stack.database_url, autocommit=True)
         self.sandbox = httpx.Client(base_url=control, timeout=20, trust_env=False)
 
     def close(self) -> None:

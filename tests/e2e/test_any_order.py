@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import httpx
-import psycopg
 import pytest
 
+from service.sessions import connect
 from tests.records import until
 from tests.stacks import running
 
@@ -77,7 +77,7 @@ def expected(events: Sequence[dict[str, Any]]) -> tuple[Any, ...]:
 
 def test_any_order_through_two_instances_gives_one_outcome_each(stack: Stack) -> None:
     dice = random.Random(SEED)  # noqa: S311 (repeatable, guards nothing)
-    with psycopg.connect(stack.database_url, autocommit=True) as database:
+    with connect(stack.database_url, autocommit=True) as database:
         database.execute(ACCEPTED, [SETS])
         sets = {
             cobalt_id: [event(cobalt_id, number, dice) for number in range(dice.randint(1, 4))]

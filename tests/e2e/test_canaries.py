@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import httpx
-import psycopg
 import pytest
 
+from service.sessions import connect
 from service.signing import HEADER, sign
 from service.stack.demo import APPOINTMENT, cases
 
@@ -110,7 +110,7 @@ def unseen_failure() -> bytes:
 
 def logs(stack: Stack) -> dict[str, str]:
     found = {path.name: path.read_text() for path in stack.logs.glob("*.log")}
-    with psycopg.connect(stack.database_url) as connection:
+    with connect(stack.database_url) as connection:
         row = connection.execute("SHOW data_directory").fetchone()
     assert row is not None
     found["postgres.log"] = (Path(row[0]).parent / "postgres.log").read_text()

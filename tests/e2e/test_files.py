@@ -6,13 +6,15 @@ import csv
 from typing import TYPE_CHECKING
 
 import httpx
-import psycopg
 import pytest
 
 from service.api.appointment_file import ROWS_AT_ONCE
+from service.sessions import connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import psycopg
 
     from service.stack.stack import Stack
 
@@ -31,7 +33,7 @@ FROM generate_series(1, %s) AS i
 @pytest.fixture
 def database(stack: Stack) -> Iterator[psycopg.Connection]:
     """Appointments of an account of their own, among whatever else the stack has."""
-    with psycopg.connect(stack.database_url, autocommit=True) as connection:
+    with connect(stack.database_url, autocommit=True) as connection:
         connection.execute(_LOAD, [ACCOUNT, ROWS])
         yield connection
         connection.execute("DELETE FROM appointments WHERE account = %s", [ACCOUNT])

@@ -5,9 +5,9 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-import psycopg
 import pytest
 
+from service.sessions import connect
 from tests.e2e.webhook_sender import Sender
 from tests.records import created, dispositions, open_engine, rows, submit, until
 from tests.stacks import running
@@ -38,7 +38,7 @@ def stack(database_url: str) -> Iterator[Stack]:
 @pytest.mark.parametrize("statement", [LOCKED, WRITTEN], ids=["while it locks", "while it writes"])
 def test_a_batch_that_is_killed_is_there_whole_or_not_at_all_and_may_come_again(stack: Stack, statement: str) -> None:
     web, sent, unanswered = stack.webs[0], 0, 0
-    with open_engine(stack.database_url) as engine, psycopg.connect(stack.database_url) as control:
+    with open_engine(stack.database_url) as engine, connect(stack.database_url) as control:
         for number in range(ROUNDS):
             ids = [f"{number}{one:03}" for one in range(TOGETHER)]
             submit(engine, *ids)
@@ -66,7 +66,7 @@ def test_a_batch_that_is_killed_is_there_whole_or_not_at_all_and_may_come_again(
 
 
 def _held_up(database_url: str) -> int:
-    with psycopg.connect(database_url, autocommit=True) as connection:
+    with connect(database_url, autocommit=True) as connection:
         row = connection.execute(HELD_UP).fetchone()
     assert row is not None
     return int(row[0])

@@ -8,9 +8,9 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-import psycopg
 import pytest
 
+from service.sessions import connect
 from tests.e2e.webhook_sender import Sender, Stream
 from tests.records import created, failed, open_engine, submit, until
 from tests.stacks import running
@@ -92,7 +92,7 @@ def _submit_all(database_url: str, ids: list[str]) -> None:
     pattern = f"pattern_{ids[0]}"
     with open_engine(database_url) as engine:
         submit(engine, pattern)
-    with psycopg.connect(database_url) as connection:
+    with connect(database_url) as connection:
         connection.execute(
             """INSERT INTO appointments
                SELECT made.* FROM appointments AS pattern, unnest(%s::text[]) AS cobalt_id,
@@ -104,6 +104,6 @@ def _submit_all(database_url: str, ids: list[str]) -> None:
 
 
 def _applied(database_url: str) -> set[str]:
-    with psycopg.connect(database_url) as connection:
+    with connect(database_url) as connection:
         found = connection.execute("SELECT id FROM events WHERE disposition = 'applied'").fetchall()
     return {event_id for (event_id,) in found}

@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import httpx
-import psycopg
 import pytest
 
+from service.sessions import connect
 from tests.records import FIELDS, until
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Clinic:
 
     def execute(self, statement: str) -> list[tuple[Any, ...]]:
         """Look at, or change, this clinic's rows behind the service's back."""
-        with psycopg.connect(self.stack.database_url) as connection:
+        with connect(self.stack.database_url) as connection:
             cursor = connection.execute(statement.encode(), {"mrn": self.mrn})
             return cursor.fetchall() if cursor.description else []
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
-import psycopg
 import pytest
 
+from service.sessions import connect
 from service.stack.bench import records
 from service.stack.bench.records import Records
 
@@ -27,7 +27,7 @@ def found(database_url: str) -> Records:
 def store(database_url: str, event: str, *dispositions: str) -> None:
     """An event with a delivery for each of these."""
     now = datetime.now(UTC)
-    with psycopg.connect(database_url) as connection:
+    with connect(database_url) as connection:
         connection.execute(
             "INSERT INTO events (id, type, disposition, occurred_at, received_at, source, payload)"
             " VALUES (%s, 'appointment.created', 'unmatched', %s, %s, 'webhook', '{}')",

@@ -12,6 +12,7 @@ from sqlalchemy import event, text
 
 from service.db import autocommit, make_engine, transaction
 from service.errors import DatabaseUnavailableError
+from service.sessions import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,7 +47,7 @@ def test_a_connection_that_was_closed_is_replaced_and_one_that_was_not_is_kept(
 ) -> None:
     first = use(engine)
     assert use(engine) == first
-    with psycopg.connect(server_url, autocommit=True) as control:
+    with connect(server_url, autocommit=True) as control:
         control.execute("SELECT pg_terminate_backend(%s, 5000)", [first])
     assert use(engine) not in {0, first}
 
@@ -64,7 +65,7 @@ def test_a_server_that_closes_each_at_once_is_away(
     engine: Engine, server_url: str, use: Callable[[Engine], int]
 ) -> None:
     def close(connection: psycopg.Connection[tuple[Any, ...]], _: object) -> None:
-        with psycopg.connect(server_url, autocommit=True) as control:
+        with connect(server_url, autocommit=True) as control:
             control.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.info.backend_pid])
 
     event.listen(engine, "connect", close)

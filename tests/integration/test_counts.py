@@ -10,7 +10,6 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-import psycopg
 import pytest
 from sqlalchemy import text
 
@@ -18,6 +17,7 @@ from service.cobalt import NeverLeft, Rejected, Throttled, Unclear
 from service.db import transaction
 from service.errors import AppointmentsError
 from service.models import Account
+from service.sessions import connect
 from service.store import asking, counts
 from service.store.decisions import Person
 from service.store.events import Arrival, Source
@@ -244,7 +244,7 @@ def test_counting_anew_mends_what_was_written_past_the_triggers_and_loses_nothin
 ) -> None:
     submit(engine, "1", "2", "3")
     fold_counts(engine)
-    with psycopg.connect(database_url) as connection:
+    with connect(database_url) as connection:
         connection.execute("SET session_replication_role = replica")
         connection.execute("UPDATE appointments SET account = 'elsewhere'")
         connection.execute("INSERT INTO unmatched_counts VALUES (7)")

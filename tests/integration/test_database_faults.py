@@ -5,14 +5,15 @@ from __future__ import annotations
 import secrets
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
 
-import psycopg
 import pytest
 from psycopg import sql
 from sqlalchemy.exc import IntegrityError
 
 from service import db, metrics
 from service.errors import DatabaseFaultError
+from service.sessions import connect
 from service.usecases.drain_spool import INTERVAL, LONGEST_PAUSE
 from service.usecases.replay import replay
 from tests.fake_cobalt import FakeCobalt, look
@@ -75,7 +76,7 @@ def role(database_url: str) -> Iterator[str]:
     """A role that may use the tables, and owns nothing."""
     name = f"service_{secrets.token_hex(8)}"
     given = sql.Identifier(name)
-    with psycopg.connect(database_url, autocommit=True) as owner:
+    with connect(database_url, autocommit=True) as owner:
         owner.execute(sql.SQL("CREATE ROLE {}").format(given))
         owner.execute(sql.SQL("GRANT ALL ON ALL TABLES IN SCHEMA public TO {}").format(given))
         yield name
@@ -84,15 +85,16 @@ def role(database_url: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def service_url(database_url: str, role: str) -> str:
-    """The database, as that role uses it."""
-    return f"{database_url}{'&' if '?' in database_url else '?'}options=-c%20role%3D{role}"
+def service_url(server_url: str, database_url: str, role: str) -> str:
+    """The database, as that role uses it; under defaults without triggers it might not use it at all."""
+    url = urlsplit(server_url)._replace(path=urlsplit(database_url).path).geturl()
+    return f"{url}{'&' if '?' in url else '?'}options=-c%20role%3D{role}"
 
 
 @pytest.fixture
 def change(database_url: str, role: str) -> Iterator[Callable[[str], None]]:
     """Does what a person with all rights does to the database."""
-    with psycopg.connect(database_url, autocommit=True) as owner:
+    with connect(database_url, autocommit=True) as owner:
 
         def change(statement: str) -> None:
             owner.execute(statement.replace("{role}", f'"{role}"'))

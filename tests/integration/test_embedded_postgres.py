@@ -13,6 +13,7 @@ import psutil
 import psycopg
 import pytest
 
+from service.sessions import connect
 from service.stack.postgres import EmbeddedPostgres
 from service.stack.processes import ProcessError
 from service.stack.reaper import is_alive
@@ -38,17 +39,17 @@ def postgres(server: EmbeddedPostgres) -> EmbeddedPostgres:
 
 
 def test_what_was_committed_is_there_after_a_kill_and_a_new_start(postgres: EmbeddedPostgres) -> None:
-    with psycopg.connect(postgres.url()) as connection:
+    with connect(postgres.url()) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 'still here' AS value")
     url = postgres.url()
 
     postgres.kill()
     with pytest.raises(psycopg.OperationalError):
-        psycopg.connect(url)
+        connect(url)
     postgres.start()
 
     assert postgres.url() == url
-    with psycopg.connect(url) as connection:
+    with connect(url) as connection:
         assert connection.execute("SELECT value FROM kept").fetchone() == ("still here",)
 
 
@@ -61,14 +62,14 @@ def test_a_lock_left_by_a_killed_server_does_not_stop_a_new_one(postgres: Embedd
 
     postgres.start()
 
-    psycopg.connect(postgres.url()).close()
+    connect(postgres.url()).close()
 
 
 def test_a_query_hangs_while_the_server_is_frozen_and_goes_on_when_it_thaws(
     postgres: EmbeddedPostgres,
 ) -> None:
     answers: list[object] = []
-    with psycopg.connect(postgres.url(), autocommit=True) as connection:
+    with connect(postgres.url(), autocommit=True) as connection:
         query = threading.Thread(target=lambda: answers.append(connection.execute("SELECT 42").fetchone()))
 
         postgres.freeze()
@@ -108,7 +109,7 @@ def test_a_second_one_in_the_same_directory_is_refused(postgres: EmbeddedPostgre
 
 
 def test_settings_reach_the_server(postgres: EmbeddedPostgres) -> None:
-    with psycopg.connect(postgres.url()) as connection:
+    with connect(postgres.url()) as connection:
         assert connection.execute("SHOW cluster_name").fetchone() == ("it's deep",)
         assert connection.execute("SHOW max_connections").fetchone() == ("200",)
 
@@ -128,7 +129,7 @@ def test_the_socket_of_a_deep_directory_is_elsewhere_and_goes_with_the_server(
 def test_a_dropped_database_is_gone_although_somebody_is_connected(postgres: EmbeddedPostgres) -> None:
     postgres.create_database("crowded")
     postgres.create_database("copied", template="crowded", strategy="file_copy")
-    connection = psycopg.connect(postgres.url("copied"))
+    connection = connect(postgres.url("copied"))
 
     postgres.drop_database("copied")
 
@@ -140,6 +141,8 @@ def test_a_dropped_database_is_gone_although_somebody_is_connected(postgres: Emb
 START_AND_STAY = """
 import sys, time
 from pathlib import Path
+from service.sessions import connect
+from service.sessions import connect
 from service.stack.postgres import EmbeddedPostgres
 
 server = EmbeddedPostgres(Path(sys.argv[1]))

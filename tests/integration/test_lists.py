@@ -6,10 +6,10 @@ import random
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 import pytest
 
 from service.db import driver, transaction
+from service.sessions import connect
 from service.store.appointment_views import FILTERS, SORTS, AppointmentRow, Listing, list_appointments
 from tests.records import open_engine
 
@@ -113,7 +113,7 @@ def pages(engine: Engine, listing: Listing, size: int) -> Iterator[list[Appointm
 def test_the_pages_of_a_list_hold_what_matches_once_and_in_order(engine: Engine, database_url: str) -> None:
     chance = random.Random(20260101)  # noqa: S311 (the same each time)
     rows = [made_up(chance, number) for number in range(ROWS)]
-    with psycopg.connect(database_url) as connection:
+    with connect(database_url) as connection:
         connection.cursor().executemany(_INSERT, rows)
     assert set(MATCHES) == set(FILTERS)
     used = set()

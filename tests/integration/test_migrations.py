@@ -6,11 +6,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import psycopg
 from sqlalchemy import text
 
 from service import schema
 from service.db import transaction
+from service.sessions import connect
 from service.store import changes
 from tests.counting import assert_true
 from tests.records import ask, created, deliver, failed, open_engine, row, rows, submit, wait_for_the_others
@@ -24,7 +24,7 @@ WAITING = """SELECT count(*) FROM pg_locks
 
 def test_a_second_deployment_waits_for_the_first_however_long_that_takes(empty_database_url: str) -> None:
     with ThreadPoolExecutor(1) as pool:
-        with psycopg.connect(empty_database_url, autocommit=True) as first:
+        with connect(empty_database_url, autocommit=True) as first:
             first.execute(f"SELECT pg_advisory_lock({LOCK})")
             second = pool.submit(schema.upgrade, empty_database_url)
             while first.execute(WAITING).fetchone() != (1,):

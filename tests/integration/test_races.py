@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 import pytest
 from sqlalchemy import event as engine_event
 from sqlalchemy import text
 
 from service.db import transaction
+from service.sessions import connect
 from service.states import Disposition
 from service.usecases.submit import expire_leases
 from tests.records import (
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import Future
 
+    import psycopg
     from sqlalchemy import Engine
 
 APPLIED, UNMATCHED, DUPLICATE = Disposition.APPLIED, Disposition.UNMATCHED, Disposition.DUPLICATE
@@ -192,7 +193,7 @@ def test_two_doors_with_the_same_ignored_events_in_opposite_orders_do_not_lock_e
     engine: Engine, database_url: str, threads: ThreadPoolExecutor
 ) -> None:
     first, second, third = (event(f"evt_{name}", "note.created", {}) for name in ("1", "2", "3"))
-    with psycopg.connect(database_url) as elsewhere:
+    with connect(database_url) as elsewhere:
         # Somebody else is about to record the third: whoever brings it too stops there, the others already written.
         elsewhere.execute(
             "INSERT INTO events (id, type, disposition, occurred_at, received_at, source, payload)"

@@ -6,7 +6,6 @@ import threading
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 import pytest
 from cryptography.fernet import Fernet
 from psycopg import sql
@@ -16,6 +15,7 @@ from sqlalchemy import text
 from service.cobalt import Cobalt, NeverLeft, Rejected, Throttled, Unauthorized, Unclear
 from service.db import transaction
 from service.errors import DatabaseFaultError
+from service.sessions import connect
 from service.usecases.accounts import add_account
 from service.usecases.correct import CorrectionRequest, correct
 from service.usecases.submit import Submitter, expire_leases
@@ -515,7 +515,7 @@ def test_finishing_waits_until_what_is_in_flight_is_recorded(
 def allow_connections(server_url: str, database: str, *, allowed: bool) -> None:
     """Take a database away from everybody, or give it back: PostgreSQL is away for those who use it."""
     name = sql.Identifier(database)
-    with psycopg.connect(server_url, autocommit=True) as connection:
+    with connect(server_url, autocommit=True) as connection:
         connection.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}").format(name, sql.Literal(allowed)))
         if not allowed:
             connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [database])

@@ -16,6 +16,7 @@ import pytest
 from service import schema
 from service.batches import Batches
 from service.errors import DatabaseUnavailableError, SpoolUnavailableError
+from service.sessions import connect
 from service.stack.postgres import EmbeddedPostgres
 from tests import records
 from tests.records import columns, created, deliver, dispositions, failed, open_engine, row, rows, submit, until
@@ -105,11 +106,11 @@ def frozen(server: EmbeddedPostgres, _: str) -> Iterator[None]:
 @contextmanager
 def out_of_connections(_: EmbeddedPostgres, database: str) -> Iterator[None]:
     with ExitStack() as unwind:
-        control = unwind.enter_context(psycopg.connect(database, autocommit=True))
+        control = unwind.enter_context(connect(database, autocommit=True))
         control.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
         while True:
             try:
-                unwind.enter_context(psycopg.connect(database))
+                unwind.enter_context(connect(database))
             except psycopg.OperationalError:
                 break
         yield
@@ -117,7 +118,7 @@ def out_of_connections(_: EmbeddedPostgres, database: str) -> Iterator[None]:
 
 @contextmanager
 def refusing_this_database(server: EmbeddedPostgres, _: str) -> Iterator[None]:
-    with psycopg.connect(server.url(), autocommit=True) as control:
+    with connect(server.url(), autocommit=True) as control:
         control.execute("ALTER DATABASE service ALLOW_CONNECTIONS false")
         control.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'service'")
         yield
@@ -126,7 +127,7 @@ def refusing_this_database(server: EmbeddedPostgres, _: str) -> Iterator[None]:
 
 @contextmanager
 def read_only(_: EmbeddedPostgres, database: str) -> Iterator[None]:
-    with psycopg.connect(database, autocommit=True) as control:
+    with connect(database, autocommit=True) as control:
         control.execute("ALTER SYSTEM SET default_transaction_read_only = on")
         control.execute("SELECT pg_reload_conf()")
         until(lambda: _shows_read_only(database))
@@ -138,7 +139,7 @@ def read_only(_: EmbeddedPostgres, database: str) -> Iterator[None]:
 
 
 def _shows_read_only(database: str) -> bool:
-    with psycopg.connect(database) as connection:
+    with connect(database) as connection:
         return connection.execute("SHOW default_transaction_read_only").fetchone() == ("on",)
 
 
@@ -218,7 +219,7 @@ def test_what_was_spooled_is_drained_by_another_process_of_the_host(
 @contextmanager
 def locked(database: str, appointment_id: str) -> Iterator[None]:
     """Hold one row as a person with an open transaction does."""
-    with psycopg.connect(database) as other:
+    with connect(database) as other:
         other.execute("SELECT 1 FROM appointments WHERE id = %s FOR UPDATE", [appointment_id])
         yield
         other.rollback()
@@ -257,7 +258,7 @@ def test_a_spooled_event_of_a_stuck_row_lets_those_behind_it_through(
 
 def _answers(database: str) -> bool:
     try:
-        psycopg.connect(database).close()
+        connect(database).close()
     except psycopg.OperationalError:
         return False
     return True
@@ -273,7 +274,7 @@ def _drained_to(web: Web, depth: int) -> bool:
 
 def test_a_slow_statement_does_not_hold_a_webhook(database: str, engine: Engine, web: Web) -> None:
     submit(engine, "1", "2")
-    with psycopg.connect(database, autocommit=True) as control:
+    with connect(database, autocommit=True) as control:
         control.execute(
             """CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS
                $$ BEGIN PERFORM pg_sleep(60); RETURN NEW; END $$;
@@ -339,12 +340,12 @@ def test_more_than_may_wait_for_postgresql_goes_to_the_disk(
 
 
 def refuse_in_database(database: str, table: str, condition: str) -> None:
-    with psycopg.connect(database, autocommit=True) as control:
+    with connect(database, autocommit=True) as control:
         control.execute(f"ALTER TABLE {table} ADD CONSTRAINT refusal CHECK ({condition}) NOT VALID")
 
 
 def mend(database: str, table: str) -> None:
-    with psycopg.connect(database, autocommit=True) as control:
+    with connect(database, autocommit=True) as control:
         control.execute(f"ALTER TABLE {table} DROP CONSTRAINT refusal")
 
 

@@ -10,6 +10,7 @@ import httpx
 import psycopg
 
 from service.db import make_engine, transaction
+from service.sessions import connect
 from service.stack.attack.finding import MOST_GROWTH, Finding
 from service.stack.attack.illnesses import BOMB, gzip_bomb
 from service.stack.attack.memory import watching
@@ -146,7 +147,7 @@ def _ask_for(scene: Scene, account: str, count: int) -> list[str]:
 
 
 def _count(scene: Scene, ids: Sequence[str], which: str) -> int:
-    with suppress(psycopg.OperationalError), psycopg.connect(scene.stack.database_url, autocommit=True) as connection:
+    with suppress(psycopg.OperationalError), connect(scene.stack.database_url, autocommit=True) as connection:
         row = connection.execute(f"SELECT count(*) FROM appointments WHERE id = ANY(%s) AND {which}", [list(ids)])  # noqa: S608  our own words
         found = row.fetchone()
         return int(found[0]) if found else 0

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
-import psycopg
 from psycopg.rows import dict_row
 
+from service.sessions import connect
 from service.signing import sign
 from service.stack.attack.finding import Finding
 from service.stack.attack.scene import Scene
@@ -50,12 +50,12 @@ class Sender:
 
     def look(self, one: Waiting) -> Mapping[str, Any]:
         """The row as it stands."""
-        with psycopg.connect(self.scene.stack.database_url, autocommit=True, row_factory=dict_row) as connection:
+        with connect(self.scene.stack.database_url, autocommit=True, row_factory=dict_row) as connection:
             return connection.execute(_ROW, [one.cobalt_id]).fetchone() or {}
 
     def knows(self, event_id: str, raw: bytes) -> bool:
         """Whether anything is kept of an event."""
-        with psycopg.connect(self.scene.stack.database_url, autocommit=True) as connection:
+        with connect(self.scene.stack.database_url, autocommit=True) as connection:
             row = connection.execute(_KNOWN, {"id": event_id, "raw": raw}).fetchone()
         return bool(row and row[0])
 

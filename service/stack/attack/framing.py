@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
-import psycopg
-
+from service.sessions import connect
 from service.signing import sign
 from service.stack.attack.ambiguities import CASES, Case, Fate
 from service.stack.attack.finding import Finding
@@ -116,7 +115,7 @@ def _webhook(event_id: str, secret: str) -> bytes:
 def _taken(scene: Scene, run: str) -> Mapping[str, Sequence[str]]:
     """Which events were taken: id -> the request ids of their deliveries."""
     found: dict[str, list[str]] = {}
-    with psycopg.connect(scene.stack.database_url, autocommit=True) as connection:
+    with connect(scene.stack.database_url, autocommit=True) as connection:
         for event_id, request_id in connection.execute(_DELIVERIES, [f"evt\\_{run}\\_%"]):
             found.setdefault(event_id, []).append(request_id)
     return found

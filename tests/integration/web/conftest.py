@@ -8,17 +8,13 @@ import io
 import itertools
 import json
 import logging
-import secrets
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-import psycopg
 import pytest
-from psycopg import sql
 from sqlalchemy import text
 
 from service import cli, cobalt, log
@@ -31,6 +27,7 @@ from service.usecases.api_keys import create_key
 from service.usecases.apply_events import apply
 from service.usecases.submit import Submitter
 from tests.asgi_client import WebClient, client_of
+from tests.conftest import fresh_database
 from tests.settings import settings_from
 
 if TYPE_CHECKING:
@@ -64,13 +61,8 @@ def shared_environment(
     server_url: str, template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, str]]:
     """The environment of processes on a database that the tests of one xdist worker share, one after the other."""
-    name = f"shared_{secrets.token_hex(8)}"
-    copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(copy)
-    yield environment_for(urlsplit(server_url)._replace(path=f"/{name}").geturl(), tmp_path_factory.mktemp("spool"))
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with fresh_database(server_url, template) as url:
+        yield environment_for(url, tmp_path_factory.mktemp("spool"))
 
 
 def environment_for(database_url: str, spool: Path) -> dict[str, str]:

@@ -6,7 +6,6 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 import pytest
 from click.testing import CliRunner
 from sqlalchemy import text
@@ -14,6 +13,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from service.cli import cli
 from service.db import driver, transaction
+from service.sessions import connect
 from service.signing import sign
 from service.store import api_keys
 from service.store.audit import Access
@@ -131,7 +131,7 @@ def test_the_content_of_the_quarantine_is_recorded(api: Api, engine: Engine) -> 
 
 @contextmanager
 def refusing(database_url: str) -> Iterator[None]:
-    with psycopg.connect(database_url, autocommit=True) as control:
+    with connect(database_url, autocommit=True) as control:
         control.execute("ALTER TABLE phi_reads ADD CONSTRAINT refusal CHECK (false) NOT VALID")
         try:
             yield
@@ -249,7 +249,7 @@ def test_the_table_shows_whole_ids(api: Api, book: Book) -> None:
     assert all(appointment_id in shown for appointment_id in ids[:1:-1])
     assert "and 2 more" in shown
     assert f"GET {URL}" in shown
-    assert run("audit", "--appointment", ids[0], "--limit", "1").count("GET") == 1
+    assert run("audit", "--appointment", ids[0], "--limit", "1").count(f"GET {URL}") == 1
 
 
 @pytest.mark.usefixtures("environment")

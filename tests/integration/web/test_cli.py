@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import click
-import psycopg
 import pytest
 from sqlalchemy import text
 
 from service import cli
 from service.db import driver, transaction
+from service.sessions import connect
 from service.store import accounts as account_rows
 from service.store import api_keys
 from service.usecases.api_keys import find_caller
@@ -189,7 +189,7 @@ def test_db_finds_the_url_in_a_file(
     monkeypatch.delenv("DATABASE_URL")
     monkeypatch.setenv("DATABASE_URL_FILE", str(tmp_path / "url"))
     assert run("db", "upgrade").code == 0
-    with psycopg.connect(empty_database_url) as connection:
+    with connect(empty_database_url) as connection:
         assert connection.execute("SELECT count(*) FROM appointments").fetchone() == (0,)
 
 
@@ -259,7 +259,7 @@ def test_db_upgrade_makes_a_restored_copy_ready_to_be_followed(
     run: Callable[..., Ran], environment: dict[str, str], api: Api, book: Book
 ) -> None:
     book.queued()
-    with psycopg.connect(environment["DATABASE_URL"]) as connection:
+    with connect(environment["DATABASE_URL"]) as connection:
         connection.execute("UPDATE appointments SET changed_in = changed_in + 1000000000")
     assert api.get("/v1/changes").status_code == 503
     assert run("db", "upgrade").code == 0
@@ -270,7 +270,7 @@ def test_db_recount_counts_what_was_written_past_the_triggers(
     run: Callable[..., Ran], environment: dict[str, str], api: Api, book: Book
 ) -> None:
     book.queued()
-    with psycopg.connect(environment["DATABASE_URL"]) as connection:
+    with connect(environment["DATABASE_URL"]) as connection:
         connection.execute("SET session_replication_role = replica")
         connection.execute("UPDATE appointments SET submission = 'unconfirmed'")
     assert api.read("/v1/stats")["submission"]["unconfirmed"] == 0

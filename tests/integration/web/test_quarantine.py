@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 import pytest
 from click.testing import CliRunner
 
 from service.cli import cli
 from service.event_bodies import Unreadable
+from service.sessions import connect
 from service.signing import sign
 from tests.integration.web.conftest import WEBHOOK_SECRET, Api, Book, webhook_body
 from tests.records import rows
@@ -163,7 +163,7 @@ def test_a_replay_of_what_the_database_still_refuses_keeps_it(
     api: Api, book: Book, shared_environment: dict[str, str]
 ) -> None:
     book.accepted("cobalt_1")
-    with psycopg.connect(shared_environment["DATABASE_URL"], autocommit=True) as control:
+    with connect(shared_environment["DATABASE_URL"], autocommit=True) as control:
         control.execute("ALTER TABLE events ADD CONSTRAINT refusal CHECK (id <> 'evt_1') NOT VALID")
         try:
             taken = send(api, webhook_body("created", "cobalt_1", event_id="evt_1"))

@@ -7,10 +7,10 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 import pytest
 
 from service.app import create_app
+from service.sessions import connect
 from service.store import appointment_views
 from service.usecases.api_keys import create_key
 from tests.asgi_client import client_of
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    import psycopg
     from flask import Flask
 
     from tests.integration.web.conftest import Answer
@@ -129,10 +130,10 @@ def test_who_wrote_reads_it_back_also_from_another_process(make: Callable[..., F
 
 def test_a_write_is_noted_once_a_second_and_only_beside_a_replica(make: Callable[..., Flask], pair: Pair) -> None:
     def noted() -> list[Any]:
-        with psycopg.connect(pair.primary.url()) as connection:
+        with connect(pair.primary.url()) as connection:
             return connection.execute("SELECT name, wrote_at FROM api_keys WHERE wrote_at IS NOT NULL").fetchall()
 
-    with psycopg.connect(pair.primary.url(), autocommit=True) as connection:
+    with connect(pair.primary.url(), autocommit=True) as connection:
         connection.execute("DELETE FROM api_keys")
     lonely = make(READ_DATABASE_URL="")
     Caller(lonely).write()
@@ -233,7 +234,7 @@ def test_a_server_that_is_no_replica_is_not_taken_for_one(make: Callable[..., Fl
 
 def test_a_revoked_key_is_refused_from_the_next_request_on(make: Callable[..., Flask], pair: Pair) -> None:
     reader = reader_of(make(), pair)
-    with psycopg.connect(pair.primary.url(), autocommit=True) as connection:
+    with connect(pair.primary.url(), autocommit=True) as connection:
         connection.execute("UPDATE api_keys SET revoked_at = now()")
     assert reader.ask().status_code == 401
 
@@ -266,7 +267,7 @@ def test_everything_that_may_be_slightly_old_is_read_there_and_recorded_on_the_p
         assert as_of(answer) <= before, path
         if "as_of" in answer.json:
             assert datetime.fromisoformat(answer.json["as_of"]) <= before
-    with psycopg.connect(pair.primary.url()) as connection:
+    with connect(pair.primary.url()) as connection:
         read = connection.execute("SELECT operation FROM phi_reads WHERE %s = ANY(record_ids)", [made]).fetchall()
     assert len(read) >= 4
 

@@ -8,7 +8,6 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 import pytest
 from sqlalchemy import text
 
@@ -16,6 +15,7 @@ from service import cobalt
 from service.db import transaction
 from service.errors import DatabaseUnavailableError
 from service.request_file import COLUMNS
+from service.sessions import connect
 from service.stack.processes import Process
 from service.stack.stack import PROJECT
 from service.store import imports
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    import psycopg
     from sqlalchemy import Engine
     from sqlalchemy.orm import Session
 
@@ -279,7 +280,7 @@ def test_a_run_that_was_killed_is_continued(
     argv = [sys.executable, "-c", "from service.cli import main; main()", "submit", file]
     process = Process("submit", argv, environment, tmp_path / "log", cwd=PROJECT)
     process.start()
-    with psycopg.connect(environment["DATABASE_URL"], autocommit=True) as connection:
+    with connect(environment["DATABASE_URL"], autocommit=True) as connection:
         while imported(connection) < import_requests.BATCH:
             process.check()
         process.kill()
