@@ -65,6 +65,7 @@ def create_app(settings: Settings) -> Flask:
         MAX_CONTENT_LENGTH=settings.request_max_bytes,
         PROPAGATE_EXCEPTIONS=False,
     )
+    app.url_map.merge_slashes = False  # a redirect to the plain address would repeat the query, and all that is in it
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask types the provider by its base class
     engine = make_engine(
         settings.database_url,

@@ -6,10 +6,11 @@ import json
 import re
 from typing import Any, cast
 
-from marshmallow import RAISE, Schema, ValidationError, fields, pre_load, validate, validates_schema
+from marshmallow import ValidationError, fields, pre_load, validate, validates_schema
 
 from service.errors import InvalidFieldsError
 from service.request_fields import FIELDS, START, read_start
+from service.strict_schema import StrictSchema
 from service.times import FIRST_YEAR, LAST_YEAR, is_plausible
 
 LONGEST_FIELD = 500
@@ -85,13 +86,11 @@ def _start_errors(data: dict[str, Any]) -> dict[str, list[str]]:
     return errors
 
 
-class AppointmentIn(Schema):
-    """A request for an appointment: Cobalt's fields, passed on untouched, and two of ours."""
+class AppointmentIn(StrictSchema):
+    """A request for an appointment: Cobalt's fields, passed on untouched, and two of ours.
 
-    class Meta:
-        """A field that Cobalt does not document is more likely a slip than a wish."""
-
-        unknown = RAISE
+    A field that Cobalt does not document is more likely a slip than a wish.
+    """
 
     mrn = _text(required=True, description="The patient's medical record number", example="123456789")
     location = _text(required=True, description="The location's id at Cobalt", example="123456789")
@@ -180,10 +179,9 @@ class AppointmentIn(Schema):
 class CorrectionIn(AppointmentIn):
     """What to change of a failed request; load it partially. Null removes an optional field."""
 
-    class Meta:
+    class Meta(StrictSchema.Meta):
         """As for a request; but which EHR account it was for cannot be corrected, nor the caller's own notes."""
 
-        unknown = RAISE
         exclude = ("account", "metadata")
 
     @validates_schema(skip_on_field_errors=True)

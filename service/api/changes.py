@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import url_for
 from flask.views import MethodView
-from marshmallow import RAISE, Schema, fields, validate
+from marshmallow import Schema, fields, validate
 
 from service.api import representation
 from service.api.answers import json_answer
@@ -22,6 +22,7 @@ from service.db import driver
 from service.errors import InvalidCursorError
 from service.store import changes
 from service.store.changes import Position
+from service.strict_schema import StrictSchema
 
 if TYPE_CHECKING:
     from flask import Response
@@ -34,13 +35,8 @@ TIED_TO = {"feed": "changes"}
 blueprint = Blueprint("changes", __name__, url_prefix="/v1/changes", description="What changed, to be followed")
 
 
-class ChangesQuery(Schema):
+class ChangesQuery(StrictSchema):
     """Where to go on, and how far."""
-
-    class Meta:
-        """A misspelt parameter is an error."""
-
-        unknown = RAISE
 
     after = fields.String(
         metadata={"description": "`next_cursor` of the answer before; `now` for what changes from now on; left out,"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC
 
-from marshmallow import RAISE, Schema, fields, validate
+from marshmallow import Schema, fields, validate
 
 from service.api.schemas import APPOINTMENT_ID, CURSOR, MOST_PER_PAGE
 from service.request_schema import storable
 from service.states import Disposition
 from service.store.events import Source
+from service.strict_schema import StrictSchema
 
 KEPT = [disposition.value for disposition in (
     Disposition.APPLIED, Disposition.SUPERSEDED, Disposition.UNMATCHED, Disposition.IGNORED
@@ -17,13 +18,8 @@ KEPT = [disposition.value for disposition in (
 """What can have become of an event; the others are answers to deliveries."""
 
 
-class EventsQuery(Schema):
+class EventsQuery(StrictSchema):
     """The filters and the page of a list of events."""
-
-    class Meta:
-        """A misspelt filter that filters nothing would be worse than an error."""
-
-        unknown = RAISE
 
     disposition = fields.String(validate=validate.OneOf(KEPT), metadata={"description": "What became of it"})
     source = fields.String(
@@ -49,7 +45,9 @@ class EventsQuery(Schema):
         validate=validate.Range(1, MOST_PER_PAGE),
         metadata={"description": "Events on a page at most", "example": 20},
     )
-    cursor = fields.String(metadata={"description": "`next_cursor` of the page before", "example": CURSOR})
+    cursor = fields.String(
+        metadata={"description": "`next_cursor` of the page before; it carries the filters", "example": CURSOR}
+    )
 
 
 class EventOut(Schema):

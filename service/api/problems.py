@@ -21,7 +21,9 @@ from service.errors import (
     KeyInUseError,
     KeyReusedError,
     NotFoundError,
+    ScopeMissingError,
 )
+from service.strict_schema import WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -89,6 +91,12 @@ def problem(
     return response
 
 
+def scope_missing(error: ScopeMissingError) -> Response:
+    """Answer a caller whose key lacks a scope (RFC 6750)."""
+    headers = {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{error.scope}"'}
+    return problem(HTTPStatus.FORBIDDEN, str(error), error.errors, headers)
+
+
 def register(app: Flask) -> None:
     """Answer every error of this application as a problem."""
     app.register_error_handler(HTTPException, _http_error)
@@ -107,6 +115,8 @@ def _http_error(error: HTTPException) -> Response:
 
 
 def _domain_error(error: AppointmentsError) -> Response:
+    if isinstance(error, ScopeMissingError):
+        return scope_missing(error)
     status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), None)
     if status is None:
         return _unforeseen(error)
@@ -127,8 +137,8 @@ def _pointers(messages: Any, path: str = "") -> Iterator[tuple[str, str]]:  # no
     if isinstance(messages, dict):
         for name, inner in messages.items():
             # webargs names the place first: json, query, headers. A pointer into the body needs no place.
-            here = path if not path and name == "json" else f"{path}/{_escaped(name)}"
-            yield from _pointers(inner, "" if name == "_schema" else here)
+            whole = name == WHOLE or (not path and name == "json")
+            yield from _pointers(inner, path if whole else f"{path}/{_escaped(name)}")
     elif isinstance(messages, list):
         yield path, " ".join(str(message) for message in messages)
     else:

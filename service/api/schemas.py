@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from marshmallow import RAISE, Schema, fields, validate
+from marshmallow import Schema, fields, validate
 
 from service.failures import Category
 from service.states import Status
+from service.strict_schema import StrictSchema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,13 +29,8 @@ def _limit() -> fields.Integer:
     )
 
 
-class QuarantineQuery(Schema):
+class QuarantineQuery(StrictSchema):
     """A page of the quarantine."""
-
-    class Meta:
-        """A misspelt parameter is an error."""
-
-        unknown = RAISE
 
     limit = _limit()
     cursor = fields.String(metadata={"description": "`next_cursor` of the page before", "example": CURSOR})

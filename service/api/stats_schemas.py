@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from marshmallow import RAISE, Schema, fields, validate
+from marshmallow import Schema, fields, validate
 
 from service.request_schema import storable
+from service.strict_schema import StrictSchema
 from service.times import FIRST_YEAR, LAST_YEAR
 
 _YEARS = validate.Range(
@@ -36,13 +37,8 @@ def _seconds(description: str) -> fields.Float:
     return fields.Float(required=True, allow_none=True, metadata={"description": description})
 
 
-class StatsQuery(Schema):
+class StatsQuery(StrictSchema):
     """Of which account, and for which period."""
-
-    class Meta:
-        """A misspelt parameter is an error."""
-
-        unknown = RAISE
 
     account = fields.String(validate=storable, metadata={"description": "Only the appointments of this account"})
     bucket = fields.String(

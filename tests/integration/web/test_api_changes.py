@@ -121,7 +121,7 @@ def test_a_restored_copy_says_that_it_is_not_ready_rather_than_hide_something(
 
 @pytest.mark.parametrize(
     ("query", "pointer"),
-    [("limit=0", "/query/limit"), ("limit=201", "/query/limit"), ("since=now", "/query/since")],
+    [("limit=0", "/query/limit"), ("limit=201", "/query/limit"), ("afer=now", "/query/afer"), ("since=now", "/query")],
 )
 def test_a_question_that_cannot_be_answered_is_told_why(api: Api, query: str, pointer: str) -> None:
     answer = api.get(f"{URL}?{query}")

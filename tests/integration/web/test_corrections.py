@@ -166,7 +166,7 @@ def test_only_what_failed_can_be_tried_again(desk: Desk, book: Book, what: str) 
         ({"datetime": "2030-01-15T10:00:00Z", "time": "10:00"}, "/datetime"),
         ({"duration": "long"}, "/duration"),
         ({"note": "n" * 10_001}, "/note"),
-        ({"colour": "red"}, "/colour"),
+        ({"locatoin": "red"}, "/locatoin"),
         ({"account": "clinic_1"}, "/account"),
         ({"metadata": {}}, "/metadata"),
     ],

@@ -26,7 +26,7 @@ def test_every_address_refuses_a_parameter_that_is_given_twice(app: Flask, api: 
             for name in [*names, "of_no_meaning"]:
                 address = path.replace("{", "").replace("}", "")
                 answer = api.call(method.upper(), f"{address}?{name}=1&x=2&{name}=1")
-                assert errors_of(answer) == {f"/query/{name}": TWICE}, f"{method} {path}"
+                assert errors_of(answer) == {f"/query/{name}" if name in names else "/query": TWICE}, f"{method} {path}"
                 seen += 1
     assert seen > 30
 
