@@ -40,6 +40,21 @@ class ReadNotRecordedError(DatabaseUnavailableError):
     """A read of unmasked patients' data could not be recorded: then it must not be answered."""
 
 
+class ScopeMissingError(AppointmentsError):
+    """The caller's API key lacks a scope.
+
+    Args:
+        scope: Which.
+        detail: What needs it, and the way out.
+        errors: As for ``InvalidFieldsError``.
+    """
+
+    def __init__(self, scope: str, detail: str, errors: dict[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.scope = scope
+        self.errors = errors
+
+
 class NotFoundError(AppointmentsError):
     """There is no such thing under that id."""
 
@@ -69,7 +84,8 @@ class InvalidCursorError(AppointmentsError):
 
     def __init__(self, parameter: str = "cursor") -> None:
         super().__init__(
-            "This cursor is not one of this list's: use `next_cursor` unaltered, with the same filters and sort."
+            "This cursor is not one of this list's: use `next_cursor` unaltered. It carries the filters and the sort: "
+            "leave them out, or repeat them as they were."
         )
         self.errors = {f"/query/{parameter}": "Is not a cursor of this list."}
 

@@ -51,6 +51,7 @@ def csv_file(
     after: tuple[datetime, str] | None,
     names: Sequence[str],
     access: Access | None,
+    keep: Callable[[AppointmentRow], bool] | None,
     overdue_before: datetime,
 ) -> Response:
     """Answer a whole list as CSV.
@@ -60,6 +61,7 @@ def csv_file(
         after: Where to begin; None for the beginning.
         names: The top-level names that become columns.
         access: Who sees patients' data, to be recorded; None for a caller who does not.
+        keep: See ``appointment_views.list_appointments``.
         overdue_before: What was asked for earlier than this and still processes is overdue.
 
     Raises:
@@ -73,7 +75,7 @@ def csv_file(
         raise BusyError("as many files as may be are being sent; ask again in a while")
     with ExitStack() as stack:
         stack.callback(_slots.release)
-        rows = _rows(context.engine(), listing, after, overdue_before, access)
+        rows = _rows(context.engine(), listing, after, overdue_before, access=access, keep=keep)
         first = list(islice(rows, 1))  # what goes wrong until here has an answer of its own
         shown = (
             representation.appointment(row, unmasked=access is not None, overdue_before=overdue_before)
@@ -101,13 +103,15 @@ def _rows(
     listing: Listing,
     after: tuple[datetime, str] | None,
     overdue_before: datetime,
+    *,
     access: Access | None,
+    keep: Callable[[AppointmentRow], bool] | None,
 ) -> Iterator[AppointmentRow]:
     """Read row after row, when the request is no longer there to be asked anything; who sees them is recorded first."""
     while True:
         with autocommit(engine) as connection:
             page = appointment_views.list_appointments(
-                connection, listing, after=after, limit=ROWS_AT_ONCE, overdue_before=overdue_before
+                connection, listing, after=after, limit=ROWS_AT_ONCE, overdue_before=overdue_before, keep=keep
             )
             if access is not None:
                 access.record(connection, [row.id for row in page.rows])

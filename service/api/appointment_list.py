@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
 
-from flask import Response, request, url_for
+from flask import Response
 
 from service.api import representation
 from service.api.answers import best_type, json_answer
 from service.api.appointment_csv import CONTENT_TYPE, csv_pieces
 from service.api.appointment_file import csv_file
 from service.api.auth import sees_phi
-from service.api.context import cursors, overdue_before, reading_once
+from service.api.context import overdue_before, reading_once
+from service.api.guessing import refuse_guesses, shows
 from service.api.list_query import PER_PAGE, SHOWN, ListQuery
+from service.api.paging import asked_of, next_page
 from service.api.reads import access, record_read
 from service.store import appointment_views
 
@@ -32,24 +34,26 @@ def answer_list(query: Mapping[str, Any]) -> Response:
 
     Raises:
         InvalidCursorError: The cursor is not one of this list.
+        ScopeMissingError: A filter would confirm a guess at what the caller must not see.
         NotAcceptable: The caller takes neither JSON nor CSV.
     """
     kind = best_type(JSON, CSV)
-    listing = ListQuery.listing(query)
-    tied_to = {**listing.filters, "sort": listing.sort}
-    after = cursors().decode(query["cursor"], tied_to) if "cursor" in query else None
+    refuse_guesses(query)
+    asked = asked_of(ListQuery(), query)
+    listing, after = ListQuery.listing(asked.query), asked.place
     names = tuple(dict.fromkeys(query.get("fields_", SHOWN)))
     unmasked, before = sees_phi(), overdue_before()
+    keep = None if unmasked else partial(shows, listing.filters)
     if kind == CSV and "limit" not in query:
         seen_by = access(listing.filters) if unmasked else None
-        return csv_file(listing, after=after, names=names, access=seen_by, overdue_before=before)
+        return csv_file(listing, after=after, names=names, access=seen_by, keep=keep, overdue_before=before)
     with reading_once() as connection:
         page = appointment_views.list_appointments(
-            connection, listing, after=after, limit=query.get("limit", PER_PAGE), overdue_before=before
+            connection, listing, after=after, limit=query.get("limit", PER_PAGE), overdue_before=before, keep=keep
         )
         record_read(connection, [row.id for row in page.rows], filters=listing.filters)
-    next_cursor = cursors().encode(page.last, tied_to) if page.last else None
-    headers = _headers(next_cursor)
+    next_cursor, link = next_page(asked, page.last)
+    headers = {"Cache-Control": "no-store", "Vary": "Accept"} | link
     shown = [representation.appointment(row, unmasked=unmasked, overdue_before=before) for row in page.rows]
     if kind == CSV:
         text = "".join(csv_pieces(shown, names, unmasked=unmasked))
@@ -57,11 +61,3 @@ def answer_list(query: Mapping[str, Any]) -> Response:
     if names != SHOWN:
         shown = [{name: one[name] for name in names} for one in shown]
     return json_answer({"data": shown, "next_cursor": next_cursor}, headers=headers)
-
-
-def _headers(next_cursor: str | None) -> dict[str, str]:
-    headers = {"Cache-Control": "no-store", "Vary": "Accept"}
-    if next_cursor:
-        asked = {**request.args, "cursor": next_cursor}
-        headers["Link"] = f'<{url_for("appointments.AppointmentList")}?{urlencode(asked)}>; rel="next"'
-    return headers

@@ -14,6 +14,7 @@ from service.api.arguments import Blueprint
 from service.api.auth import caller, requires, sees_phi
 from service.api.context import engine, overdue_before, reading, reading_once, settings
 from service.api.etags import answer_unless_known, appointment_answer, refuse_if_changed
+from service.api.guessing import record_confirmed
 from service.api.idempotency import answer_once
 from service.api.list_query import ListQuery
 from service.api.openapi.parts import headers
@@ -169,7 +170,13 @@ def _next_attempt(appointment_id: str, changes: dict[str, Any]) -> Any:  # noqa:
     wanted = CorrectionRequest(
         appointment_id=appointment_id, changes=changes, key_id=caller().key_id, request_id=request_id()
     )
-    return _written(lambda session: _taken(correct(session, wanted, check=check_fields, agree=_agree)))
+
+    def work(session: Session) -> Answer:
+        row = correct(session, wanted, check=check_fields, agree=_agree)
+        record_confirmed(session, row, changes)
+        return _taken(row)
+
+    return _written(work)
 
 
 def _written(work: Callable[[Session], Answer]) -> Response:

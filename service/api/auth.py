@@ -11,7 +11,8 @@ from flask import g, request
 
 from service.api.context import engine, find_replica, once_more_on_primary, settings
 from service.api.limits import refuse_too_many
-from service.api.problems import problem
+from service.api.problems import problem, scope_missing
+from service.errors import ScopeMissingError
 from service.usecases.api_keys import Caller, find_caller
 
 if TYPE_CHECKING:
@@ -71,9 +72,5 @@ def _refusal(scope: str) -> ResponseReturnValue | None:
     if too_many is not None:
         return too_many
     if scope not in found.scopes:
-        return problem(
-            HTTPStatus.FORBIDDEN,
-            f"This needs an API key with the scope `{scope}`.",
-            headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope}"'},
-        )
+        return scope_missing(ScopeMissingError(scope, f"This needs an API key with the scope `{scope}`."))
     return None

@@ -13,7 +13,7 @@ from service.api.auth import requires, sees_phi
 from service.api.context import reading
 from service.api.event_schemas import EventListOut, EventsQuery
 from service.api.openapi.parts import headers
-from service.api.paging import find_place, page
+from service.api.paging import asked_of, next_page
 from service.api.reads import record_read
 from service.api.representation import hidden, time_text
 from service.api.timeline import event_data, event_type
@@ -40,16 +40,16 @@ class EventList(MethodView):
 
         Newest first, by when they were received. Those that are `unmatched` say how long they have waited.
         """
-        filters = {name: query[name] for name in event_views.FILTERS if name in query}
-        listing = {"list": "events"} | filters
-        after = find_place(query, listing)
+        asked = asked_of(EventsQuery(), query)
+        filters = {name: asked.query[name] for name in event_views.FILTERS if name in asked.query}
         with reading() as session:
-            found = event_views.list_events(session, filters=filters, after=after, limit=query["limit"])
+            found = event_views.list_events(session, filters=filters, after=asked.place, limit=query["limit"])
             ids = (one for event, row in found.rows for one in (event.id, row and row.id) if one)
             record_read(driver(session), ids, filters=filters)
         now = datetime.now(UTC)
         shown = [_shown(event, row, now, unmasked=sees_phi()) for event, row in found.rows]
-        return page("events.EventList", shown, found.last, query=query, listing=listing)
+        cursor, link = next_page(asked, found.last)
+        return {"data": shown, "next_cursor": cursor}, HTTPStatus.OK, link
 
 
 def _shown(event: Event, row: Appointment | None, now: datetime, *, unmasked: bool) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validate
+from marshmallow import ValidationError, fields, post_load, validate
 from webargs.fields import DelimitedList
 
 from service.api.schemas import MOST_PER_PAGE, AppointmentOut
@@ -14,6 +14,7 @@ from service.failures import Category
 from service.request_schema import storable
 from service.states import Status
 from service.store.appointment_views import FILTERS, SORTS, Listing
+from service.strict_schema import StrictSchema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 PER_PAGE = 50
 SHOWN = tuple(AppointmentOut().fields)
 """The top-level names of an appointment."""
+
+_UNLESS_MASKED = "; without the scope `phi` only where no MRN is in it"
 
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
@@ -53,13 +56,8 @@ def _instant(description: str) -> Instant:
     return Instant(metadata={"description": description, "example": "2025-01-15T10:00:00Z"})
 
 
-class ListQuery(Schema):
+class ListQuery(StrictSchema):
     """The filters, order, page and fields of a list of appointments. Filters narrow it down together."""
-
-    class Meta:
-        """A misspelt filter that filters nothing would be worse than an error."""
-
-        unknown = RAISE
 
     status = _choice("Only those that stand so", [status.value for status in Status])
     failure_category = _choice("Only those that failed for this cause", [category.value for category in Category])
@@ -68,12 +66,12 @@ class ListQuery(Schema):
     )
     account = _exactly("Only those of this linked EHR account", "clinic_1")
     mrn = _exactly(
-        "Only those asked for with this MRN, however its blanks and accents are written. Who names it knows it: the "
-        "scope `phi` is not needed",
+        "Only those asked for with this MRN, however its blanks and accents are written. Needs the scope `phi`, else "
+        "403: MRNs could be found by trying",
         "123456789",
     )
-    provider = _exactly("Only those asked for with exactly this provider", "Dr. Smith")
-    type = _exactly("Only those asked for with exactly this visit type", "new_patient")
+    provider = _exactly(f"Only those asked for with exactly this provider{_UNLESS_MASKED}", "Dr. Smith")
+    type = _exactly(f"Only those asked for with exactly this visit type{_UNLESS_MASKED}", "new_patient")
     cobalt_appointment_id = _exactly("Only the one that has this id at Cobalt", "123456790")
     discrepancy = _choice("Only outcomes that differ in this from what was asked for", ["mrn", "start"])
     overdue = fields.Boolean(
@@ -96,7 +94,9 @@ class ListQuery(Schema):
         validate=validate.Range(1, MOST_PER_PAGE),
         metadata={"description": f"Appointments on a page, {PER_PAGE} unless given. CSV without it is the whole list"},
     )
-    cursor = fields.String(metadata={"description": "`next_cursor` of the page before"})
+    cursor = fields.String(
+        metadata={"description": "`next_cursor` of the page before. It carries filters and sort, which may be left out"}
+    )
     fields_ = DelimitedList(
         fields.String(metadata={"enum": list(SHOWN)}),
         data_key="fields",
@@ -106,16 +106,11 @@ class ListQuery(Schema):
 
     @post_load
     def known_fields(self, query: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """Name each field that an appointment has not."""
-        unknown = [name for name in query.get("fields_", ()) if name not in SHOWN]
+        """Point to each field that an appointment has not."""
+        unknown = [place for place, name in enumerate(query.get("fields_", ())) if name not in SHOWN]
         if unknown:
-            raise ValidationError(
-                {
-                    "fields": {
-                        name: [f"Is not a field of an appointment; there are: {', '.join(SHOWN)}."] for name in unknown
-                    }
-                }
-            )
+            wrong = f"Is not a field of an appointment; there are: {', '.join(SHOWN)}."
+            raise ValidationError({"fields": {place: [wrong] for place in unknown}})
         return query
 
     @staticmethod

@@ -13,7 +13,7 @@ from service.api.auth import requires, sees_phi
 from service.api.context import engine
 from service.api.idempotency import answer_once
 from service.api.openapi.parts import headers
-from service.api.paging import find_place, page
+from service.api.paging import asked_of, next_page
 from service.api.reads import record_read
 from service.api.schemas import QuarantinedOut, QuarantineListOut, QuarantineQuery, ReplayOut
 from service.db import driver, transaction
@@ -45,13 +45,13 @@ class QuarantineList(MethodView):
         Newest first, without the content.
         """
         limit = query["limit"]
-        listing = {"list": "quarantine"}
-        place = find_place(query, listing)
+        asked = asked_of(QuarantineQuery(), query)
         with transaction(engine()) as session:
-            rows = quarantine.list_quarantined(session, after=place and place[1], limit=limit + 1)
+            rows = quarantine.list_quarantined(session, after=asked.place and asked.place[1], limit=limit + 1)
         last = (rows[limit - 1].received_at, rows[limit - 1].id) if len(rows) > limit else None
         shown = [representation.quarantined(row) for row in rows[:limit]]
-        return page("quarantine.QuarantineList", shown, last, query=query, listing=listing)
+        cursor, link = next_page(asked, last)
+        return {"data": shown, "next_cursor": cursor}, HTTPStatus.OK, link
 
 
 @blueprint.route("/<quarantined_id>")

@@ -15,7 +15,7 @@ from service.comparing import comparable
 from service.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     import psycopg
@@ -131,6 +131,7 @@ def list_appointments(
     after: tuple[datetime, str] | None,
     limit: int,
     overdue_before: datetime,
+    keep: Callable[[AppointmentRow], bool] | None = None,
 ) -> Page:
     """List appointments.
 
@@ -140,13 +141,20 @@ def list_appointments(
         after: Where the page before ended.
         limit: Rows at most.
         overdue_before: What was asked for earlier than this and still processes is overdue.
+        keep: Tells whether a row is in the list at all; None where the conditions say it.
     """
-    query, values = page_query(listing, after=after, limit=limit, overdue_before=overdue_before)
-    cursor = connection.cursor(row_factory=args_row(AppointmentRow))
-    rows = cursor.execute(query, values, prepare=False).fetchall()
-    page = rows[:limit]
     column, _ = SORTS[listing.sort]
-    return Page(page, (getattr(page[-1], column), page[-1].id) if len(rows) > limit else None)
+    kept: list[AppointmentRow] = []
+    while True:
+        query, values = page_query(listing, after=after, limit=limit, overdue_before=overdue_before)
+        cursor = connection.cursor(row_factory=args_row(AppointmentRow))
+        rows = cursor.execute(query, values, prepare=False).fetchall()
+        kept += filter(keep, rows) if keep else rows
+        if len(kept) > limit or len(rows) <= limit:
+            break
+        after = getattr(rows[-1], column), rows[-1].id
+    page = kept[:limit]
+    return Page(page, (getattr(page[-1], column), page[-1].id) if len(kept) > limit else None)
 
 
 def page_query(

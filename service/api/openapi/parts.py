@@ -33,9 +33,9 @@ HEADERS: dict[str, Json] = {
         required=True,
     ),
     "Link": _header(
-        "The next page, where there is one (RFC 8288).",
+        "The next page, where there is one (RFC 8288). Its cursor carries the filters, encrypted.",
         {"type": "string"},
-        '</v1/appointments?sort=-created_at&limit=50&cursor=Hk0V>; rel="next"',
+        '</v1/appointments?limit=50&cursor=Hk0V>; rel="next"',
     ),
     "ETag": _header("The version of what was answered (RFC 9110).", {"type": "string"}, ETAG, required=True),
     "Preference-Applied": _header("Which preferences were followed (RFC 7240).", {"type": "string"}, "wait=30"),
@@ -158,7 +158,8 @@ SCHEMAS: dict[str, Json] = {
             "pointer": {
                 "type": "string",
                 "format": "json-pointer",
-                "description": "Where: into the body, or `/query/NAME`",
+                "description": "Where: into the body, or `/query/NAME`; to the whole of either for a name that is none "
+                "of the API's, which is not repeated",
             },
             "detail": {"type": "string", "description": "What is wrong with it"},
         },

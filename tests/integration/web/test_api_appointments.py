@@ -162,7 +162,9 @@ def test_a_missing_field_is_named(api: Api, name: str) -> None:
     ("changes", "pointer"),
     [
         ({"provder": "Dr. Smith"}, "/provder"),
-        ({"a/b~c": "x"}, "/a~1b~0c"),
+        ({"notes": "x"}, "/notes"),
+        ({"a/b~c": "x"}, ""),
+        ({"123456789": "x"}, ""),
         ({"datetime": "2030-01-15T10:00:00-05:00"}, "/datetime"),
         ({"date": "15.1.2030"}, "/date"),
         ({"date": "2030-02-30"}, "/date"),
@@ -428,7 +430,7 @@ def test_a_cursor_of_another_list_or_an_altered_one_is_refused(api: Api, book: B
     for wrong in (*altered, "", "x", "%00", "%F0%9F%98%80", "A" * 5000):
         body = assert_problem(api.get(good + wrong), 400)
         assert [error["pointer"] for error in body["errors"]] == ["/query/cursor"]
-    for other in ("status=created", "", "status=processing&sort=created_at", "status=processing&account=clinic_1"):
+    for other in ("status=created", "status=processing&sort=created_at", "status=processing&account=clinic_1"):
         assert_problem(api.get(f"{URL}?{other}&cursor={cursor}"), 400)
 
 

@@ -134,8 +134,10 @@ def test_a_cursor_of_another_list_or_an_altered_one_is_refused(api: Api, book: B
     cursor = api.read(f"{URL}?limit=1&source=webhook", scopes=OPS)["next_cursor"]
     good = f"{URL}?limit=1&source=webhook&cursor={cursor}"
     assert api.get(good, scopes=OPS).status_code == 200
-    for path in (f"{url}?cursor={cursor}", f"{url}?cursor={cursor[:-4]}", f"{url}?cursor=", f"{url}?cursor=%00"):
-        answer = api.get(path, scopes=OPS)
+    assert api.read(f"{URL}?cursor={cursor}&limit=1", scopes=OPS) == api.read(good, scopes=OPS)
+    another = f"source=poll&cursor={cursor}" if url == URL else f"cursor={cursor}"
+    for query in (another, f"cursor={cursor[:-4]}", "cursor=", "cursor=%00"):
+        answer = api.get(f"{url}?{query}", scopes=OPS)
         assert (answer.status_code, answer.content_type) == (400, "application/problem+json")
         assert [error["pointer"] for error in answer.json["errors"]] == ["/query/cursor"]
 
