@@ -6,7 +6,10 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timezone
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
+
+from service.errors import InvalidFieldsError
+from service.times import never_comes
+from service.zones import find_zone
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,6 +93,20 @@ def _read_datetime(text: str) -> Start:
     raise ValueError("datetime", "must be a time with an offset like 2025-01-31T10:00:00-05:00")
 
 
+def refuse_skipped(start: Start, zone_name: str | None) -> None:
+    """Refuse a start on the wall that clocks skip in this zone: whoever books it would have to choose another.
+
+    Raises:
+        InvalidFieldsError: There is no such time on that day.
+    """
+    zone = find_zone(zone_name)
+    if zone is None or start.at is not None or not never_comes(start.local, zone):
+        return
+    raise InvalidFieldsError(
+        {"/time": f"On {start.local:%Y-%m-%d} there is no {start.local:%H:%M} in {zone}: clocks go forward over it."}
+    )
+
+
 def read_taken(text: str) -> datetime:
     """Read a ``datetime`` that was taken once, aware: whatever forms were allowed then."""
     return datetime.fromisoformat(text.upper())
@@ -120,12 +137,13 @@ def as_sent(request: Mapping[str, Any], time_format: str, zone_name: str | None)
     body = {name: value for name, value in request.items() if value is not None}
     if time_format == "as_given" or "datetime" in body or not {"date", "time"} <= body.keys():
         return body
-    local = read_start(body).local
-    if time_format == "12_hour":
+    local, zone = read_start(body).local, find_zone(zone_name)
+    # A time that clocks skip has no offset: it is for Cobalt to refuse, and not for us to send another one.
+    if time_format == "12_hour" or zone is None or never_comes(local, zone):
         half = "am" if local.hour < HALF_DAY else "pm"
         return body | {"time": f"{(local.hour - 1) % HALF_DAY + 1}:{local.minute:02} {half}"}
     del body["date"], body["time"]
-    return body | {"datetime": local.replace(tzinfo=ZoneInfo(zone_name or "UTC")).isoformat()}
+    return body | {"datetime": local.replace(tzinfo=zone).isoformat()}
 
 
 def changed_fields(body: Mapping[str, Any], taken: Mapping[str, Any]) -> dict[str, Any]:

@@ -172,7 +172,7 @@ def _next_attempt(appointment_id: str, changes: dict[str, Any]) -> Any:  # noqa:
     )
 
     def work(session: Session) -> Answer:
-        row = correct(session, wanted, check=check_fields, agree=_agree)
+        row = correct(session, settings(), wanted, check=check_fields, agree=_agree)
         record_confirmed(session, row, changes)
         return _taken(row)
 

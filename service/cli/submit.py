@@ -18,7 +18,7 @@ from service.config import Settings
 from service.db import transaction
 from service.errors import DatabaseUnavailableError
 from service.request_file import Problem, UnreadableFileError, read_request_file
-from service.usecases.accounts import account_names
+from service.usecases.accounts import account_timezones
 from service.usecases.check_import import check_import
 from service.usecases.import_requests import find_same_start, plan_import, take_rows
 
@@ -61,7 +61,7 @@ def submit(file: Path, *, dry_run: bool, again: bool, digits_are_right: bool, ye
     engine = open_engine(settings := Settings.from_env())
     report = Report("standard input" if file == STANDARD_INPUT else file.name, as_json=as_json)
     with transaction(engine) as session:
-        accounts = account_names(session, settings)
+        accounts = account_timezones(session, settings)
     try:
         checked = check_import(read_request_file(_read(file)), accounts, digits_are_right=digits_are_right)
     except UnreadableFileError as error:

@@ -15,7 +15,7 @@ from service.cli.context import open_engine
 from service.cobalt import Cobalt
 from service.config import Settings, is_loopback
 from service.db import transaction
-from service.usecases.accounts import account_names, get_credentials
+from service.usecases.accounts import account_timezones, get_credentials
 from service.usecases.webhook_url import judge
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def _giving_out(file: Path | None) -> Iterator[Callable[[str], None]]:
 
 def _credentials(settings: Settings, account: str | None) -> Credentials:
     with transaction(open_engine(settings)) as session:
-        names = account_names(session, settings)
+        names = list(account_timezones(session, settings))
         if account is None and not names:
             raise click.UsageError("no account is set up: set COBALT_ACCOUNT or use `accounts add`")
         return get_credentials(session, settings, account or names[0])

@@ -29,9 +29,9 @@ def list_accounts(session: Session) -> Sequence[Account]:
     return session.scalars(select(Account).order_by(Account.name)).all()
 
 
-def list_names(session: Session) -> list[str]:
-    """List only the names of the accounts."""
-    return list(session.scalars(select(Account.name).order_by(Account.name)))
+def list_timezones(session: Session) -> dict[str, str | None]:
+    """List only the names of the accounts, each with its time zone."""
+    return dict(session.execute(select(Account.name, Account.timezone).order_by(Account.name)).all())
 
 
 def delete_account(session: Session, name: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select, text, tuple_
+from sqlalchemy import func, or_, select, text, tuple_
 
 from service.models import Appointment, ImportedRow
 
@@ -53,10 +53,14 @@ def find_known(session: Session, digests: Collection[bytes]) -> dict[bytes, Know
 def find_same_start(
     session: Session, starts: Collection[tuple[str, str, datetime]]
 ) -> dict[tuple[str, str, datetime], str]:
-    """Find appointments that have not failed, by account, MRN and start on the clinic's clock; returns their ids."""
-    same = (Appointment.account, Appointment.mrn, Appointment.starts_local)
+    """Find appointments that have not failed, by account, MRN and start on the clinic's clock; returns their ids.
+
+    MRNs are ``comparable``.
+    """
+    same = (Appointment.account, func.coalesce(Appointment.mrn_key, Appointment.mrn), Appointment.starts_local)
+    mrns = [mrn for _, mrn, _ in starts]
     query = select(Appointment.id, *same).where(
-        Appointment.mrn.in_([mrn for _, mrn, _ in starts]),  # which there is an index for
+        or_(Appointment.mrn.in_(mrns), Appointment.mrn_key.in_(mrns)),  # which there are indexes for
         tuple_(*same).in_(starts),
         Appointment.status != "failed",
     )

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from service.config import Settings
 
 
-def account_names(session: Session, settings: Settings) -> list[str]:
-    """List the accounts that an appointment can be submitted for; the environment's comes first."""
-    own = [settings.cobalt_account] if settings.cobalt_account else []
-    return own + [name for name in accounts.list_names(session) if name not in own]
+def account_timezones(session: Session, settings: Settings) -> dict[str, str | None]:
+    """List the accounts that an appointment can be submitted for, each with its zone; the environment's comes first."""
+    own = {settings.cobalt_account: settings.cobalt_timezone} if settings.cobalt_account else {}
+    return own | accounts.list_timezones(session) | own
 
 
 def account_references(session: Session, settings: Settings) -> dict[str, str]:

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import ValidationError
 
+from service.comparing import comparable
 from service.errors import InvalidFieldsError
-from service.request_fields import read_start
+from service.request_fields import read_start, refuse_skipped
 from service.request_file import Problem
 from service.request_schema import AppointmentIn
 from service.spreadsheet_damage import IDS, find_damage, find_lost_zeros, find_odd_mrns
 from service.usecases.request_appointment import choose_account
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from service.request_file import RequestFile, Row
@@ -59,12 +60,12 @@ class Checked:
     doubts: list[Problem]
 
 
-def check_import(file: RequestFile, accounts: Sequence[str], *, digits_are_right: bool = False) -> Checked:
+def check_import(file: RequestFile, accounts: Mapping[str, str | None], *, digits_are_right: bool = False) -> Checked:
     """Judge all rows of a file.
 
     Args:
         file: As it was read.
-        accounts: The accounts that there are.
+        accounts: The accounts that there are, each with its time zone.
         digits_are_right: Somebody has looked: ids of digits may differ in length and end in zeros.
     """
     problems, doubts = list(file.problems), []
@@ -83,7 +84,7 @@ def check_import(file: RequestFile, accounts: Sequence[str], *, digits_are_right
     return Checked(rows, sorted(problems), sorted(doubts))
 
 
-def _errors(row: Row, accounts: Sequence[str]) -> dict[str, str]:
+def _errors(row: Row, accounts: Mapping[str, str | None]) -> dict[str, str]:
     """Say what is wrong with a row alone, by field; of a damaged value only that it is."""
     errors: dict[str, str] = {}
     try:
@@ -91,7 +92,9 @@ def _errors(row: Row, accounts: Sequence[str]) -> dict[str, str]:
     except ValidationError as error:
         errors |= {name: " ".join(map(str, messages)) for name, messages in error.messages_dict.items()}
     try:
-        choose_account(accounts, row.values.get("account"))
+        account = choose_account(accounts, row.values.get("account"))
+        if not errors:
+            refuse_skipped(read_start(row.values), accounts[account])
     except InvalidFieldsError as error:
         errors |= {pointer.lstrip("/"): detail for pointer, detail in error.errors.items()}
     for name, value in row.values.items():
@@ -100,12 +103,12 @@ def _errors(row: Row, accounts: Sequence[str]) -> dict[str, str]:
     return errors
 
 
-def _wanted(row: Row, accounts: Sequence[str]) -> WantedRow:
+def _wanted(row: Row, accounts: Mapping[str, str | None]) -> WantedRow:
     account = choose_account(accounts, row.values.get("account"))
     fields = AppointmentIn.cobalt_fields(row.values)
     start = read_start(fields)
     at = start.at.isoformat() if start.at else None
-    names = (fields.get(name) for name in (*IDS, "type"))
+    names = (comparable(fields[name]) if name in fields else None for name in (*IDS, "type"))
     return WantedRow(row.line, account, fields, start.local, _digest(account, start.local.isoformat(), at, *names))
 
 
@@ -142,6 +145,6 @@ def _twice(rows: Sequence[WantedRow]) -> Iterator[Problem]:
 def _at_once(rows: Sequence[WantedRow]) -> Iterator[Problem]:
     first: dict[tuple[str, str, datetime], WantedRow] = {}
     for row in rows:
-        other = first.setdefault((row.account, row.fields["mrn"], row.start), row)
+        other = first.setdefault((row.account, comparable(row.fields["mrn"]), row.start), row)
         if other.digest != row.digest:
             yield Problem(row.line, "", f"names the same patient and start as line {other.line}")

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from service.errors import ConflictError, NotFoundError
 from service.models import Correction
-from service.request_fields import read_start
+from service.request_fields import read_start, refuse_skipped
 from service.states import Status, begin_attempt
 from service.store import appointments, events
+from service.usecases.accounts import account_timezones
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlalchemy.orm import Session
 
+    from service.config import Settings
     from service.models import Appointment
 
 
@@ -39,6 +41,7 @@ class CorrectionRequest:
 
 def correct(
     session: Session,
+    settings: Settings,
     wanted: CorrectionRequest,
     *,
     check: Callable[[dict[str, Any]], dict[str, Any]],
@@ -48,6 +51,7 @@ def correct(
 
     Args:
         session: The caller's transaction.
+        settings: For the account's zone.
         wanted: What to change.
         check: Validates the fields as they would be then, and returns them; raises when they are not good.
         agree: Called with the locked row, before anything else is asked of it; raises when the caller no longer wants
@@ -56,6 +60,7 @@ def correct(
     Raises:
         NotFoundError: There is no such appointment.
         ConflictError: It is not failed; or Cobalt may still be busy with the attempt before.
+        InvalidFieldsError: The account's clocks skip the start.
     """
     row = appointments.lock_appointment(session, wanted.appointment_id)
     if row is None:
@@ -66,9 +71,10 @@ def correct(
     if row.submission == "sending":
         raise ConflictError("a call to Cobalt is under way for this appointment; ask again when it is answered")
     request = check(_changed(row.request, wanted.changes))
+    start = read_start(request)
+    refuse_skipped(start, account_timezones(session, settings).get(row.account))
     _write_down(session, row, wanted)
     _begin_attempt(session, row, wanted.request_id)
-    start = read_start(request)
     row.request = request
     if row.mrn != request["mrn"]:
         row.former_mrns = sorted({*row.former_mrns, row.mrn})

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from service.comparing import comparable
 from service.db import transaction
 from service.ids import new_id
 from service.models import ImportedRow
@@ -89,7 +90,7 @@ def find_same_start(engine: Engine, rows: Sequence[WantedRow]) -> dict[int, str]
     found: dict[int, str] = {}
     for batch in _batches(rows):
         with transaction(engine) as session:
-            starts = {(row.account, row.fields["mrn"], row.start): row.line for row in batch}
+            starts = {(row.account, comparable(row.fields["mrn"]), row.start): row.line for row in batch}
             same = imports.find_same_start(session, starts)
             found |= {starts[start]: appointment_id for start, appointment_id in same.items()}
     return found

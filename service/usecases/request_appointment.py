@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from service.errors import InvalidFieldsError
 from service.ids import new_id
 from service.models import Appointment
-from service.request_fields import read_start
+from service.request_fields import read_start, refuse_skipped
 from service.states import EVER
-from service.usecases.accounts import account_names
+from service.usecases.accounts import account_timezones
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection
 
     from sqlalchemy.orm import Session
 
@@ -42,9 +42,12 @@ def request_appointment(session: Session, settings: Settings, wanted: Appointmen
     """Record a request, in the caller's transaction; once that is committed, a worker submits it.
 
     Raises:
-        InvalidFieldsError: There is no such account, or none was named and there are several.
+        InvalidFieldsError: There is no such account, or none was named and there are several; or its clocks skip the
+            start.
     """
-    account = choose_account(account_names(session, settings), wanted.account)
+    zones = account_timezones(session, settings)
+    account = choose_account(zones, wanted.account)
+    refuse_skipped(read_start(wanted.fields), zones[account])
     appointment = new_appointment(account, wanted)
     session.add(appointment)
     session.flush()
@@ -84,7 +87,7 @@ def new_appointment(account: str, wanted: AppointmentRequest) -> Appointment:
     )
 
 
-def choose_account(names: Sequence[str], name: str | None) -> str:
+def choose_account(names: Collection[str], name: str | None) -> str:
     """Say which account a request is for.
 
     Args:
@@ -95,7 +98,7 @@ def choose_account(names: Sequence[str], name: str | None) -> str:
         InvalidFieldsError: There is no such account, or none was named and there are several.
     """
     if name is None and len(names) == 1:
-        return names[0]
+        return next(iter(names))
     if not names:
         raise InvalidFieldsError({"/account": "no account is set up; an operator adds one with `accounts add`"})
     if name is None or name not in names:

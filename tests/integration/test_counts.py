@@ -29,6 +29,7 @@ from service.usecases.submit import expire_leases
 from tests.counting import EVER, HOURS, assert_true, read, truth
 from tests.records import (
     ACCOUNT,
+    SETTINGS,
     accepted,
     answer,
     arrive,
@@ -100,7 +101,7 @@ class History:
         for one in self.some("failed"):
             with transaction(self.engine) as session:
                 wanted = CorrectionRequest(appointment_id=one, changes={}, key_id=None, request_id="req_test")
-                correct(session, wanted, check=lambda fields: fields)
+                correct(session, SETTINGS, wanted, check=lambda fields: fields)
 
     def decide(self) -> None:
         """A person adopts or abandons."""
@@ -277,6 +278,6 @@ def test_a_corrected_appointment_has_no_outcome_any_more(engine: Engine) -> None
     deliver(engine, failed("evt_1", "1"))
     with transaction(engine) as session:
         wanted = CorrectionRequest(appointment_id=one, changes={}, key_id=None, request_id="req_test")
-        correct(session, wanted, check=lambda fields: fields)
+        correct(session, SETTINGS, wanted, check=lambda fields: fields)
     assert not read(engine).outcomes
     assert_true(engine)

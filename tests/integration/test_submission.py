@@ -292,7 +292,7 @@ def test_a_reply_with_the_id_of_another_appointment_is_unconfirmed(engine: Engin
 def begin_correction(engine: Engine, appointment_id: str) -> None:
     wanted = CorrectionRequest(appointment_id=appointment_id, changes={"mrn": "42"}, key_id=None, request_id="req_test")
     with transaction(engine) as session:
-        correct(session, wanted, check=lambda fields: fields)
+        correct(session, SETTINGS, wanted, check=lambda fields: fields)
 
 
 REFUSALS: list[Reply] = [accepted("1"), Rejected(400, "no", NOON + timedelta(minutes=9)), Unclear("ReadTimeout")]

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from service.request_fields import Start, as_sent, read_start
+from service.errors import InvalidFieldsError
+from service.request_fields import Start, as_sent, read_start, refuse_skipped
 
 NEW_YORK = "America/New_York"
 REST = {"mrn": "1", "location": "2", "provider": "3", "type": "new_patient"}
@@ -165,6 +166,38 @@ def test_12_hour_sends_the_time_as_the_later_documentation_demands(time: str, se
 def test_datetime_joins_both_with_the_offset_of_the_clinics_zone_on_that_day(date: str, time: str, sent: str) -> None:
     asked = REST | {"date": date, "time": time}
     assert as_sent(asked, "datetime", NEW_YORK) == REST | {"datetime": sent}
+
+
+@pytest.mark.parametrize("zone", [NEW_YORK, "localtime", None])
+def test_a_time_that_no_offset_belongs_to_is_sent_as_it_hangs_on_the_wall(zone: str | None) -> None:
+    asked = REST | {"date": "2030-03-10", "time": "02:30"}
+    assert as_sent(asked, "datetime", zone) == asked | {"time": "2:30 am"}
+
+
+@pytest.mark.parametrize("time", ["02:00", "02:30", "2:59 am"])
+def test_a_start_that_clocks_skip_is_refused_by_name(time: str) -> None:
+    start = read_start({"date": "2030-03-10", "time": time})
+    with pytest.raises(InvalidFieldsError) as raised:
+        refuse_skipped(start, NEW_YORK)
+    assert raised.value.errors == {
+        "/time": f"On 2030-03-10 there is no 02:{time[-5:-3] if 'am' in time else time[-2:]} in America/New_York: "
+        "clocks go forward over it."
+    }
+    for elsewhere in ("America/Phoenix", "localtime", None):
+        refuse_skipped(start, elsewhere)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"date": "2030-03-10", "time": "01:59"},
+        {"date": "2030-03-10", "time": "03:00"},
+        {"date": "2030-11-03", "time": "01:30"},  # twice
+        {"datetime": "2030-03-10T02:30:00-05:00"},  # an instant, whatever hangs on the wall then
+    ],
+)
+def test_a_start_that_clocks_show_is_not_refused(asked: dict[str, str]) -> None:
+    refuse_skipped(read_start(asked), NEW_YORK)
 
 
 @pytest.mark.parametrize("time_format", ["as_given", "12_hour", "datetime"])

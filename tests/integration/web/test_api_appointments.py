@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import pytest
+from cryptography.fernet import Fernet
 
 from service import cobalt
 from service.db import transaction
@@ -150,6 +151,43 @@ def test_a_wrong_value_is_named_and_not_repeated(api: Api, name: str, value: obj
     assert list(errors_of(answer)) == [f"/{name}"]
     assert "canary" not in answer.text
     assert "xxx" not in answer.text
+
+
+def test_a_start_that_the_clocks_of_the_account_skip_is_refused_by_name(
+    api: Api, make_app: Callable[[Settings], Flask], settings: Settings
+) -> None:
+    app = make_app(replace(settings, cobalt_timezone="America/New_York"))
+    there = Api(client_of(app), app.extensions["engine"])
+    skipped = {"date": "2030-03-10", "time": "2:30 am"}
+    assert errors_of(there.post(BODY | skipped)) == {
+        "/time": "On 2030-03-10 there is no 02:30 in America/New_York: clocks go forward over it."
+    }
+    for taken in ({"date": "2030-03-10", "time": "03:00"}, {"date": "2030-03-11", "time": "2:30 am"}):
+        assert there.post(BODY | taken).status_code == 202
+    assert api.post(BODY | skipped).status_code == 202  # nobody knows where that is
+
+
+def test_a_correction_to_a_start_that_the_clocks_skip_is_refused(
+    book: Book, make_app: Callable[[Settings], Flask], settings: Settings
+) -> None:
+    one = book.failed()
+    app = make_app(replace(settings, cobalt_timezone="America/New_York"))
+    there = Api(client_of(app), app.extensions["engine"])
+    refused = there.call("PATCH", f"{URL}/{one}", json={"date": "2030-03-10", "time": "02:30"})
+    assert list(errors_of(refused)) == ["/time"]
+    shown = there.read(f"{URL}/{one}")
+    assert (shown["status"], shown["attempt"], shown["request"]["date"]) == ("failed", 1, BODY["date"])
+    assert there.call("PATCH", f"{URL}/{one}", json={"date": "2030-03-10", "time": "03:30"}).status_code == 202
+
+
+def test_an_account_in_the_table_has_its_own_clocks(api: Api, engine: Engine, settings: Settings) -> None:
+    keyed = replace(settings, encryption_keys=(Fernet.generate_key().decode(),))
+    with transaction(engine) as session:
+        for name, zone in (("east", "America/New_York"), ("south", "America/Phoenix")):
+            add_account(session, keyed, name=name, reference=name, access_token="x", timezone=zone)
+    skipped = BODY | {"date": "2030-03-10", "time": "02:30"}
+    assert list(errors_of(api.post(skipped | {"account": "east"}))) == ["/time"]
+    assert api.post(skipped | {"account": "south"}).status_code == 202
 
 
 @pytest.mark.parametrize("name", ["mrn", "location", "date", "time", "provider", "type"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import unicodedata
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -178,6 +179,21 @@ def test_what_is_probably_a_mistake_is_pointed_out(run: Run, api: Api, csv_file:
     assert "line 3: look at this: names the same patient and start as line 2\n" in looked.err
     assert run("submit", file).code == 0
     assert len(listed(api)) == 3
+    with_a_blank = GOOD.replace("000123", "000123\u00a0")
+    looked = run("submit", "--dry-run", csv_file(HEADER, with_a_blank.replace("Smith", "Low"), with_a_blank + "note"))
+    assert "line 2: look at this: names the patient and start of appt_" in looked.err
+    assert "line 3: look at this: names the same patient and start as line 2\n" in looked.err
+
+
+def test_a_start_that_the_clocks_of_the_account_skip_is_refused(
+    run: Run, api: Api, csv_file: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = csv_file(HEADER, row(1), row(2).replace("2030-01-15,10:00", "2030-03-10,02:30"))
+    monkeypatch.setenv("COBALT_TIMEZONE", "America/New_York")
+    ran = run("submit", file)
+    assert ran.code == 1
+    assert "line 3: time: On 2030-03-10 there is no 02:30 in America/New_York: clocks go forward over it." in ran.err
+    assert listed(api) == []
 
 
 # The same again.
@@ -202,13 +218,14 @@ def test_the_same_file_again_shows_what_there_is(
         lambda text: "\ufeff" + text.replace("\n", "\r\n"),
         lambda text: text.replace(",", ";"),
         lambda text: text.replace("10:00", "10:00 am"),
+        lambda text: unicodedata.normalize("NFD", text).replace("Main Clinic", " Main\u00a0Clinic"),
         lambda text: "\n".join([text.splitlines()[0], *reversed(text.splitlines()[1:])]),
         lambda text: "\n".join(line + "brings X-rays" if line.startswith("0") else line for line in text.splitlines()),
     ],
-    ids=["saved by Excel", "with semicolons", "times in words", "sorted", "with notes"],
+    ids=["saved by Excel", "with semicolons", "times in words", "accents and blanks", "sorted", "with notes"],
 )
 def test_a_file_that_was_saved_again_is_the_same(run: Run, api: Api, change: Callable[[str], str]) -> None:
-    file = "\n".join([HEADER, row(1), row(2)])
+    file = "\n".join([HEADER, row(1), row(2)]).replace("Smith", "M\u00fcller")
     first = run("submit", "-", stdin=file.encode())
     again = run("submit", "-", stdin=change(file).encode())
     assert sorted(again.out.split()) == sorted(first.out.split())
