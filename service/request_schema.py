@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, cast
+import unicodedata
+from typing import TYPE_CHECKING, Any, cast
 
 from marshmallow import ValidationError, fields, pre_load, validate, validates_schema
 
+from service.comparing import comparable
 from service.errors import InvalidFieldsError
 from service.request_fields import FIELDS, START, read_start
 from service.strict_schema import StrictSchema
 from service.times import FIRST_YEAR, LAST_YEAR, is_plausible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LONGEST_FIELD = 500
 LONGEST_NOTE = 10_000
@@ -32,6 +37,37 @@ def storable(text: str) -> None:
         raise ValidationError("must not contain NUL or half of a surrogate pair")
 
 
+_MARKS = r"\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+"""Control characters, ends of lines, and what is drawn as nothing and no script needs: in no field of one line."""
+_JOINERS = r"\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u200c\u200d\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8"
+"""What is drawn as nothing, and is in names of some scripts; no name is made of it alone."""
+LINE = rf"^[^{_MARKS}]*[^\s{_MARKS}{_JOINERS}][^{_MARKS}]*$"
+NUMBER = rf"^[^{_MARKS}{_JOINERS}]*[^\s{_MARKS}{_JOINERS}][^{_MARKS}{_JOINERS}]*$"
+"""A name, and an MRN, for the document."""
+_IN_NO_LINE = re.compile(f"[{_MARKS}]")
+_IN_NO_NUMBER = re.compile(f"[{_MARKS}{_JOINERS}]")
+
+
+def one_line(text: str) -> None:
+    """Refuse a name that nobody can see, or that has characters in it which nobody sees."""
+    _refuse(text, _IN_NO_LINE)
+
+
+def one_number(text: str) -> None:
+    """Refuse an MRN as ``one_line`` does, and one that is too long for an index as MRNs are compared."""
+    _refuse(text, _IN_NO_NUMBER)
+    if len(text) <= LONGEST_FIELD:
+        _brief(comparable(text))
+
+
+def _refuse(text: str, unseen: re.Pattern[str]) -> None:
+    if found := unseen.search(text):
+        name = unicodedata.name(found[0], "a control character")
+        raise ValidationError(f"Must be one line without U+{ord(found[0]):04X}, {name}.")
+    if text and not comparable(text):
+        raise ValidationError("Must not be blank.")
+
+
 _ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 """NUL in JSON, and not the six characters that look like it after an escaped backslash."""
 
@@ -43,12 +79,27 @@ def _is_deeper(value: Any, depth: int) -> bool:  # noqa: ANN401 (JSON)
     return isinstance(value, list) and (depth == 0 or any(_is_deeper(item, depth - 1) for item in value))
 
 
-def _text(*, required: bool = False, longest: int = LONGEST_FIELD, description: str, example: str) -> fields.String:
+def _text(*, longest: int = LONGEST_FIELD, description: str, example: str) -> fields.String:
+    return fields.String(
+        allow_none=True,
+        validate=[validate.Length(min=1, max=longest), storable],
+        metadata={"description": description, "example": example},
+    )
+
+
+def _line(
+    *,
+    required: bool = True,
+    pattern: str = LINE,
+    check: Callable[[str], None] = one_line,
+    description: str,
+    example: str,
+) -> fields.String:
     return fields.String(
         required=required,
         allow_none=not required,
-        validate=[validate.Length(min=1, max=longest), storable],
-        metadata={"description": description, "example": example},
+        validate=[validate.Length(min=1, max=LONGEST_FIELD), storable, check],
+        metadata={"description": description, "example": example, "pattern": pattern},
     )
 
 
@@ -92,8 +143,10 @@ class AppointmentIn(StrictSchema):
     A field that Cobalt does not document is more likely a slip than a wish.
     """
 
-    mrn = _text(required=True, description="The patient's medical record number", example="123456789")
-    location = _text(required=True, description="The location's id at Cobalt", example="123456789")
+    mrn = _line(
+        pattern=NUMBER, check=one_number, description="The patient's medical record number", example="123456789"
+    )
+    location = _line(description="The location's id at Cobalt", example="123456789")
     date = _part_of_start(description="YYYY-MM-DD; goes with `time`", example="2025-01-01", pattern=DATE, format="date")
     time = _part_of_start(
         description="`10:00` or `10:00 am`, on the clinic's clock; goes with `date`", example="10:00", pattern=TIME
@@ -104,9 +157,9 @@ class AppointmentIn(StrictSchema):
         pattern=YEAR,
         format="date-time",
     )
-    provider = _text(required=True, description="The provider's id or name at Cobalt", example="Dr. Smith")
-    secondary_provider = _text(description="A second provider", example="Dr. Jones")
-    type = _text(required=True, description="The visit type", example="new_patient")
+    provider = _line(description="The provider's id or name at Cobalt", example="Dr. Smith")
+    secondary_provider = _line(required=False, description="A second provider", example="Dr. Jones")
+    type = _line(description="The visit type", example="new_patient")
     note = _text(longest=LONGEST_NOTE, description="A note for the appointment", example="Prefers mornings")
     reason = _text(longest=LONGEST_NOTE, description="The reason for the visit", example="Check-up")
     new_patient = _flag("Whether the clinic does not know the patient yet")

@@ -117,7 +117,7 @@ def test_a_failure_is_shown_with_cobalts_words_the_other_fields_and_the_remedy(a
 def test_cobalts_fields_are_passed_on_as_they_were_given(api: Api, engine: Engine, settings: Settings) -> None:
     asked = {
         "mrn": " 0012-é ",
-        "location": "Zürich\tEast  ",
+        "location": "Zürich\u00a0East  ",
         "date": "2030-01-15",
         "time": " 10:00 AM",
         "provider": "Dr. O'Hara 👩‍⚕️",
@@ -151,6 +151,69 @@ def test_a_wrong_value_is_named_and_not_repeated(api: Api, name: str, value: obj
     assert list(errors_of(answer)) == [f"/{name}"]
     assert "canary" not in answer.text
     assert "xxx" not in answer.text
+
+
+@pytest.mark.parametrize("name", ["mrn", "location", "provider", "secondary_provider", "type"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "  ",
+        "\u00a0\u3000",
+        "\u200b",
+        "\u200d",
+        "\u3164",
+        "\u2003\ufe0f",
+        "12\n34",
+        "12\t34",
+        "12\r\n",
+        "12\x0734",
+        "12\x85",
+        "12\x9b",
+        "12\u2028",
+        "\ufeff12",
+        "12\u200b34",
+        "12\u00ad34",
+        "\u202e4321",
+        "\u200f12",
+        "\u206612\u2069",
+    ],
+    ids=ascii,
+)
+def test_what_nobody_can_see_is_in_no_field_of_one_line(api: Api, name: str, value: str) -> None:
+    answer = api.post(BODY | {name: value})
+    assert list(errors_of(answer)) == [f"/{name}"]
+    assert "34" not in answer.text
+
+
+def test_a_refused_character_is_named(api: Api) -> None:
+    errors = errors_of(api.post(BODY | {"mrn": "\u200b42", "type": "a\nb", "location": "\u2003"}))
+    assert errors["/mrn"] == "Must be one line without U+200B, ZERO WIDTH SPACE."
+    assert errors["/type"] == "Must be one line without U+000A, a control character."
+    assert errors["/location"] == "Must not be blank."
+
+
+@pytest.mark.parametrize("name", ["location", "provider", "secondary_provider", "type"])
+def test_names_of_every_script_are_taken_as_they_come(api: Api, name: str) -> None:
+    for value in (
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",  # Persian, with a joiner
+        "\u845b\U000e0100\u57ce",  # Japanese, with a variant of a sign
+        "visit \U0001f469\u200d\u2695\ufe0f",
+        "e\u0301cole",
+        "  Dr.\u00a0Smith ",
+    ):
+        assert api.post(BODY | {name: value}).json["request"][name] == value
+
+
+@pytest.mark.parametrize("mrn", ["12\u200d34", "12\ufe0f", "12\u034f34"])
+def test_an_mrn_has_nothing_in_it_that_is_not_seen(api: Api, mrn: str) -> None:
+    assert list(errors_of(api.post(BODY | {"mrn": mrn}))) == ["/mrn"]
+
+
+def test_an_mrn_is_no_longer_than_an_index_can_hold_in_whatever_way_it_is_written(api: Api) -> None:
+    assert api.post(BODY | {"mrn": "\U0001f469" * 500}).status_code == 202
+    grows = "\U0001d160"  # three signs when it is composed
+    assert api.post(BODY | {"mrn": grows * 100}).status_code == 202
+    assert list(errors_of(api.post(BODY | {"mrn": grows * 300}))) == ["/mrn"]
 
 
 def test_a_start_that_the_clocks_of_the_account_skip_is_refused_by_name(
