@@ -1,7 +1,7 @@
 """Owns the reading of Cobalt's event envelope: from bytes that Cobalt signed to our words."""
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -47,8 +47,9 @@ class Event(NamedTuple):
     """One event in our words.
 
     `kind` is None for a type that settles nothing. `occurred_at` is the envelope's `created` in UTC, or the
-    time of receipt where there is no plausible one. `payload` is the whole body with unknown fields, storable
-    as PostgreSQL's jsonb; `raw` is the exact bytes, only where the payload could not keep all they said.
+    time of receipt where there is no plausible one: none, one of an impossible year, or one that was not yet.
+    `payload` is the whole body with unknown fields, storable as PostgreSQL's jsonb; `raw` is the exact bytes,
+    only where the payload could not keep all they said.
     """
 
     id: str
@@ -114,7 +115,7 @@ def _event(payload: dict[str, Any], *, raw: bytes | None, received_at: datetime)
         id=event_id,
         type=event_type,
         kind=kind,
-        occurred_at=occurred_at(payload.get("created")) or received_at,
+        occurred_at=_occurred_at(payload, received_at),
         account_reference=_id(payload, "access_token_reference_id"),
         cobalt_appointment_id=appointment_id,
         cobalt_job_id=_id(payload, "job_id") or _id(data, "job_id", within="data."),
@@ -127,6 +128,18 @@ def _event(payload: dict[str, Any], *, raw: bytes | None, received_at: datetime)
 
 
 _KINDS = {kind.value: kind for kind in Kind}
+
+CLOCK_SKEW = timedelta(minutes=5)
+"""How far Cobalt's clock may be ahead of ours: what Kerberos allows, far more than two synchronised clocks differ."""
+
+
+def _occurred_at(payload: dict[str, Any], received_at: datetime) -> datetime:
+    """Return when it happened. Nothing is told before it happens, and a failure from 2099 would be the latest for ever.
+
+    By the time of receipt and not by now, so that an event which is judged again is judged as before.
+    """
+    said = occurred_at(payload.get("created"))
+    return received_at if said is None or said > received_at + CLOCK_SKEW else said
 
 
 def _confirmation(data: dict[str, Any]) -> Confirmation:

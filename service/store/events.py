@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sqlalchemy import bindparam, select, text, update
 
 from service.db import driver
+from service.events import Event, event_from
 from service.models import Event as EventRow
 from service.store.quarantine import Unread
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-    from service.events import Event
     from service.states import Disposition
 
 
@@ -75,6 +75,16 @@ def find_waiting(session: Session, cobalt_id: str) -> Sequence[EventRow]:
         .where(EventRow.cobalt_appointment_id == cobalt_id, EventRow.disposition == "unmatched")
         .order_by(EventRow.id)
     ).all()
+
+
+def read_recorded(recorded: EventRow) -> Event:
+    """Read a recorded event as it was read when it came."""
+    event = event_from(recorded.payload, received_at=recorded.received_at)
+    return event._replace(
+        id=recorded.id,  # jsonb may have written a number in another way
+        # What was replayed came before it was recorded. What an older version recorded may be dated in the future.
+        occurred_at=min(event.occurred_at, recorded.occurred_at),
+    )
 
 
 def change_dispositions(

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from service import log
 from service.db import transaction
 from service.errors import ConflictError, NotFoundError
-from service.events import event_from
 from service.evidence import Asked, Evidence, fits, from_event
 from service.failures import Category
 from service.request_fields import start_of
@@ -199,7 +198,7 @@ def _candidates(
 ) -> dict[str, list[Evidence]]:
     """Group the evidence by id at Cobalt, and keep the ids of which all of it fits, or may fit."""
     waiting = (
-        from_event(event_from(event.payload, received_at=event.received_at))
+        from_event(events.read_recorded(event))
         for event in asking.find_unmatched(session, question.mrn)
         if _same_account(event.account_reference, question.account, references)
     )

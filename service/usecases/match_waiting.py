@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from service import metrics
-from service.events import event_from
 from service.states import Disposition
 from service.store import appointments, events
 from service.usecases.settling import settle
@@ -30,9 +29,7 @@ def match_waiting(session: Session, cobalt_id: str, *, now: datetime) -> int:
         return 0
     dispositions: dict[str, Disposition] = {}
     for recorded in waiting:
-        # Under the id that it was recorded with: jsonb may have written a number in another way.
-        event = event_from(recorded.payload, received_at=recorded.received_at)._replace(id=recorded.id)
-        decision = settle(row, event, source=recorded.source, now=now)
+        decision = settle(row, events.read_recorded(recorded), source=recorded.source, now=now)
         dispositions[recorded.id] = decision.disposition
         if decision.superseded:
             dispositions[decision.superseded] = Disposition.SUPERSEDED

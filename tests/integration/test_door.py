@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import json
 import random
+import zlib
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from service.cobalt import Accepted
+from service.events import read_event
 from service.states import Disposition
+from service.store.events import Arrival, Source
+from service.store.quarantine import Unread
+from service.usecases.apply_events import apply
+from service.usecases.replay import replay
+from tests.integration.test_submission import begin_correction
 from tests.records import (
     FIELDS,
     NOON,
@@ -39,6 +47,7 @@ if TYPE_CHECKING:
 
 SEED = {name: json.loads(raw) for name, raw in SEED_PAYLOADS.items()}
 COBALT_IDS = [one["data"]["appointment_id"] for one in SEED.values()]
+IN_2099 = (datetime(2099, 1, 1, tzinfo=UTC) - NOON) / timedelta(minutes=1)
 APPLIED, SUPERSEDED, UNMATCHED = Disposition.APPLIED, Disposition.SUPERSEDED, Disposition.UNMATCHED
 IGNORED, DUPLICATE = Disposition.IGNORED, Disposition.DUPLICATE
 
@@ -203,6 +212,44 @@ def test_of_several_failures_the_latest_gives_the_reason(engine: Engine) -> None
     assert dispositions(engine) == {"evt_a": "superseded", "evt_b": "superseded", "evt_c": "applied"}
 
 
+def test_a_failure_dated_in_the_future_is_judged_by_when_it_was_received(engine: Engine) -> None:
+    [one] = submit(engine, "1")
+    now = datetime.now(UTC)
+
+    assert deliver(engine, failed("evt_2099", "1", IN_2099)) == [APPLIED]
+    assert deliver(engine, failed("evt_later", "1", (now - NOON) / timedelta(minutes=1) + 1)) == [APPLIED]
+
+    found = row(engine, one)
+    assert columns(found, "ruling_event_id", "failures") == ("evt_later", 2)
+    assert dispositions(engine) == {"evt_2099": "superseded", "evt_later": "applied"}
+    recorded = next(found for found in rows(engine, "events") if found["id"] == "evt_2099")
+    assert recorded["occurred_at"] == recorded["received_at"]
+    assert recorded["payload"]["created"].startswith("2099")
+
+
+@pytest.mark.parametrize("how", ["while the correction waits", "before it", "before it, and read only afterwards"])
+def test_a_failure_dated_in_the_future_does_not_fail_the_next_attempt(engine: Engine, how: str) -> None:
+    [one] = submit(engine, "1")
+    deliver(engine, failed("evt_1", "1"))
+    raw = failed("evt_2099", "1", IN_2099)
+    if how == "before it":
+        deliver(engine, raw)
+    elif how != "while the correction waits":
+        now = datetime.now(UTC)
+        apply(engine, [Arrival(Unread(raw, "a bug of ours"), Source.WEBHOOK, now, "req_event")])
+    begin_correction(engine, one)
+    call = claim(engine)[one]
+    if how == "while the correction waits":
+        assert deliver(engine, raw) == [UNMATCHED]
+
+    assert answer(engine, call, Accepted("1", None, datetime.now(UTC) + timedelta(seconds=30))) == "accepted"
+    for quarantined in rows(engine, "quarantine"):
+        assert replay(engine, quarantined["id"]) == (SUPERSEDED, "evt_2099")
+
+    assert columns(row(engine, one), "status", "attempt") == ("processing", 2)
+    assert dispositions(engine) == {"evt_1": "superseded", "evt_2099": "superseded"}
+
+
 def test_a_success_wins_over_failures_before_and_after_it(engine: Engine) -> None:
     [one] = submit(engine, "1")
 
@@ -364,7 +411,13 @@ class Replica:
         assert answer(self.engine, self.claims[our_id], accepted(f"{self.prefix}{name}")) == "accepted"
 
     def deliver(self, raws: Sequence[bytes]) -> None:
-        deliver(self.engine, *(raw.replace(b"PREFIX_", self.prefix.encode()) for raw in raws))
+        apply(self.engine, [self._arrive(raw) for raw in raws])
+
+    def _arrive(self, raw: bytes) -> Arrival:
+        """Have an event come when it comes in every replica: what is dated in the future is judged by that."""
+        received_at = NOON + timedelta(minutes=zlib.crc32(raw) % 4)
+        said = read_event(raw.replace(b"PREFIX_", self.prefix.encode()), received_at=received_at)
+        return Arrival(said, Source.WEBHOOK, received_at, "req_event")
 
     def end(self) -> tuple[object, ...]:
         """Where its appointments and events ended, without what differs on purpose."""
@@ -391,7 +444,7 @@ def random_events(draw: random.Random, appointments: int) -> list[bytes]:
     events = []
     for number in range(draw.randint(1, 14)):
         event_id = f"PREFIX_{draw.randrange(10_000):04}_{number}"
-        name, minute = f"PREFIX_{draw.randrange(appointments + 1)}", draw.randint(0, 3)
+        name, minute = f"PREFIX_{draw.randrange(appointments + 1)}", draw.choice([0, 1, 2, 3, IN_2099])
         match draw.choice(["failed"] * 4 + ["created", "created", "odd", "odd", "ignored"]):
             case "failed":
                 events.append(failed(event_id, name, minute, failure_reason=f"Reason {event_id}"))

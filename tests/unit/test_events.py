@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from service.event_bodies import Unreadable
 from service.events import Confirmation, Event, Kind, event_from, read_event
 from service.failures import Category
+from service.times import occurred_at
 from tests.seed_payloads import SEED_PAYLOADS
 
 RECEIVED_AT = datetime(2025, 6, 1, 12, 0, tzinfo=UTC)
@@ -340,6 +341,17 @@ def test_without_a_plausible_time_it_occurred_when_it_was_received(created: obje
     assert read_changed(created=created).occurred_at == RECEIVED_AT
 
 
+@pytest.mark.parametrize("created", ["2099-01-01T00:00:00Z", "2025-06-01T12:05:01Z", 4_070_908_800, 4_070_908_800_000])
+def test_what_is_dated_in_the_future_occurred_when_it_was_received(created: object) -> None:
+    assert read_changed(created=created).occurred_at == RECEIVED_AT
+
+
+@pytest.mark.parametrize("seconds", [1, 300])
+def test_cobalts_clock_may_be_a_little_ahead_of_ours(seconds: int) -> None:
+    moment = RECEIVED_AT + timedelta(seconds=seconds)
+    assert read_changed(created=moment.isoformat()).occurred_at == moment
+
+
 # --- When the appointment starts ---
 
 
@@ -559,4 +571,4 @@ def test_any_instant_written_with_any_offset_is_the_same_instant(utc: datetime, 
     sign, (hours, rest) = "-" if minutes < 0 else "+", divmod(abs(minutes), 60)
     local = utc + timedelta(minutes=minutes)
     created = f"{local.isoformat()}{sign}{hours:02}:{rest:02}"
-    assert read_changed(created=created).occurred_at == utc.replace(tzinfo=UTC)
+    assert occurred_at(created) == utc.replace(tzinfo=UTC)
