@@ -173,6 +173,7 @@ class Reader:
         assert self._parser is not None  # noqa: S101  it is the one that calls
         assert self._request is not None  # noqa: S101  its head came first
         self.phase = Phase.IDLE
+        self._mark()
         if self.refusal is not None:
             return
         if self._verdict is None and self._came > self._allowed:
@@ -214,7 +215,7 @@ class Reader:
             self._at_mark = False
         else:
             self._wire += size
-        if self.phase is Phase.HEAD and self._wire > HEAD_LIMIT:
+        if self.phase is not Phase.BODY and self._wire > HEAD_LIMIT:  # before a head come blank lines
             return self.refuse(
                 HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"The head has more than {HEAD_LIMIT} bytes."
             )

@@ -84,6 +84,7 @@ def test_a_trailer_is_no_header() -> None:
 @pytest.mark.parametrize(
     ("begins", "goes_on", "status"),
     [
+        (b"", b"\r\n", 431),
         (b"GET /", b"a" * 8, 431),
         (b"GET / HTTP/1.1\r\nHost: x\r\nX-A", b"a" * 8, 431),
         (b"GET / HTTP/1.1\r\nHost: x\r\nX-A: b", b"c" * 8, 431),
@@ -96,6 +97,7 @@ def test_a_trailer_is_no_header() -> None:
         (CHUNKED, b"1\r\na\r\n", 413),
     ],
     ids=[
+        "blank lines",
         "request line",
         "header name",
         "header value",
@@ -121,6 +123,19 @@ def test_no_state_of_the_parser_goes_on_for_ever(begins: bytes, goes_on: bytes, 
             assert sent <= 2 * HEAD_LIMIT + len(piece)
         assert peer.statuses == [status]
         assert not peer.app.asked
+
+    asyncio.run(check())
+
+
+def test_blank_lines_behind_a_request_do_not_go_on_for_ever() -> None:
+    async def check() -> None:
+        peer = Peer()
+        await peer.send(request("GET /", b""))
+        assert peer.statuses == [200]
+        for _ in range(2 * HEAD_LIMIT // 5000 + 1):
+            await peer.send(b"\r\n" * 2500)
+        assert peer.statuses == [200, 431]
+        assert peer.transport.ended
 
     asyncio.run(check())
 
