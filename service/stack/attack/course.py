@@ -40,6 +40,7 @@ def run_course(scene: Scene) -> dict[str, list[Finding]]:
     for part in scene.plan.parts:
         scene.telling.say(f"{part}:")
         mine = found.setdefault(part, [])
+        scene.restore_web()
         for finding in ATTACKS[part](scene):
             mine.append(finding)
             scene.telling.say(f"  {finding.verdict}: {finding.tried}: {finding.came}")

@@ -27,7 +27,6 @@ def attack(scene: Scene) -> Iterator[Finding]:
                 crowd.join(manner)
         answers = honest.answers(began)
     crowd.close()
-    scene.restart_web()
     yield Finding(
         tried=f"{SILENT} silent connections, opened again and again, at {DESCRIPTORS} descriptors a process",
         came=str(answers),

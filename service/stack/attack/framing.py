@@ -77,7 +77,7 @@ def _try_all(scene: Scene, port: int, way: str, *, is_behind: bool) -> Iterator[
 def _try(scene: Scene, port: int, case: Case, event_id: str) -> Trial:
     secret = scene.stack.webhook_secret
     fields = _fields(event_id, secret, scene.stack.api_key)
-    heard = say(port, case.request % fields, patience=0.5 if case.waits else 1.5, settled=0.1)
+    heard = say(port, case.request % fields, patience=0.4 if case.waits else 2, settled=0.05)
     # Whose answer comes now, on a connection that a proxy may share with others?
     own = f"{event_id}_next"
     after = say(port, _webhook(own, secret), settled=0.1)

@@ -11,7 +11,7 @@ from service.stack.attack.finding import MB, Finding
 from service.stack.attack.memory import resident
 from service.stack.attack.scene import Scene
 from service.stack.attack.wire import CHUNK, connect, exchange, head, reset
-from service.stack.bench.requests import Events
+from service.stack.bench.requests import Events, reads
 
 if TYPE_CHECKING:
     import socket
@@ -93,7 +93,8 @@ def _left_behind(scene: Scene, act: Callable[[], object], count: int) -> float:
 
 def _kinds(scene: Scene, kept: _Kept) -> Sequence[Kind]:
     port = scene.port
-    signed = Events(scene.stack.webhook_secret, scene.stack.account).unknown(1)[0]
+    events = Events(scene.stack.webhook_secret, scene.stack.account)
+    page = reads(scene.stack.api_key, ["/v1/appointments"])[0]
     wrong = {"cobalt-verification": "0" * 64}
     unsigned = head("POST", "/webhooks/cobalt", {**wrong, "Content-Length": "2"}) + b"{}"
     half = head("POST", "/webhooks/cobalt", {**wrong, "Content-Length": "1000"}) + b"{"
@@ -105,11 +106,9 @@ def _kinds(scene: Scene, kept: _Kept) -> Sequence[Kind]:
         Kind("connections left in the middle of a head", 5000, 0, lambda: _leave(port, half[:40])),
         Kind("connections left in the middle of a body", 5000, 0, lambda: _leave(port, half)),
         Kind("health checks on one connection", 5000, 0, lambda: kept.ask(head("GET", "/livez"))),
-        Kind("webhooks on one connection", 5000, 0, lambda: kept.ask(signed)),
+        Kind("webhooks on one connection", 5000, 0, lambda: kept.ask(events.unknown(1)[0])),
         Kind("unsigned webhooks on one connection", 5000, 1500, lambda: kept.ask(unsigned)),
-        Kind(
-            "API requests without a key on one connection", 5000, 0, lambda: kept.ask(head("GET", "/v1/appointments"))
-        ),
+        Kind("pages of the list on one connection", 5000, 0, lambda: kept.ask(page)),
     )
 
 

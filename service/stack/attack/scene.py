@@ -36,6 +36,7 @@ class Scene:
     cobalt: ScriptedCobalt
     settings: Settings
     telling: Telling
+    _is_narrow: bool = False
 
     @property
     def web(self) -> Process:
@@ -53,6 +54,7 @@ class Scene:
 
     def restart_web(self, *, descriptors: int | None = None) -> None:
         """Start the web instance anew, with so many file descriptors for each of its processes."""
+        self._is_narrow = descriptors is not None
         self.web.kill()
         argv = list(self.web.argv)
         if descriptors:
@@ -63,6 +65,11 @@ class Scene:
         finally:
             self.web.argv = argv
         self.warm_up()
+
+    def restore_web(self) -> None:
+        """Start it anew if its descriptors are still few."""
+        if self._is_narrow:
+            self.restart_web()
 
     def warm_up(self) -> None:
         """Have every web process do everything once, so that what it loads for that is not taken for growth."""
@@ -90,6 +97,8 @@ def set_up(plan: Plan, directory: Path, telling: Telling) -> Iterator[Scene]:
                 "OVERDUE_AFTER": "1",
                 "ASK_INTERVAL": "0.5",
                 "ASK_RATE": "50",
+                # What a sick Cobalt left is given up soon, so that the next illness is judged by itself.
+                "UNCONFIRMED_AFTER": str(plan.either(2, 5)),
                 "ENCRYPTION_KEYS": Fernet.generate_key().decode(),
                 **(SHORT_DEADLINES if plan.short else {}),
                 **plan.env,

@@ -1,8 +1,8 @@
 """Slow and silent connections, by the thousand: closed when the settings say, with webhooks answered beside them."""
 
+import threading
 import time
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
 
 from service.config import Settings
 from service.stack.attack.crowd import Crowd, Manner
@@ -12,14 +12,16 @@ from service.stack.attack.scene import Scene
 from service.stack.attack.wire import head
 
 MARGIN = 2.0  # seconds beyond a deadline: the service looks at intervals, and this machine is slow
+DRIPPING = 300
+GRACE = 10.0  # seconds in which the web process ends
 SHARES = (0.35, 0.2, 0.1, 0.1, 0.1, 0.1, 0.05)  # of all connections, in the order of the manners
 
 
 def _manners(settings: Settings) -> Sequence[Manner]:
-    first = _seconds(settings, "first_byte_timeout")
-    whole_head = _seconds(settings, "head_timeout")
-    body = _seconds(settings, "body_timeout")
-    kept = _seconds(settings, "keepalive_timeout")
+    first = settings.first_byte_timeout.total_seconds()
+    whole_head = settings.head_timeout.total_seconds()
+    body = settings.body_timeout.total_seconds()
+    kept = settings.keepalive_timeout.total_seconds()
     post = head("POST", "/webhooks/cobalt", {"cobalt-verification": "0" * 64, "Content-Length": "100000"})
     api = head("POST", "/v1/appointments", {"Content-Type": "application/json", "Content-Length": "100000"})
     return (
@@ -64,8 +66,29 @@ def attack(scene: Scene) -> Iterator[Finding]:
         limit=f"{SLOWEST_ANSWER:g} s; +{MOST_GROWTH:.0f} MB",
         hurts=answers.hurts or growth.most > MOST_GROWTH,
     )
+    if not scene.plan.short:
+        yield _end_web(scene, manners)
 
 
-def _seconds(settings: Settings, name: str) -> float:
-    found: timedelta = getattr(settings, name, timedelta(seconds=10))
-    return found.total_seconds()
+def _end_web(scene: Scene, manners: Sequence[Manner]) -> Finding:
+    """Ask the web process to end while bytes drip into it."""
+    crowd = Crowd(scene.port, interval=0.2)
+    dripping = [manner for manner in manners if manner.drip]
+    for number in range(DRIPPING):
+        crowd.join(dripping[number % len(dripping)])
+    crowd.watch(0.5)
+    began = time.monotonic()
+    ending = threading.Thread(target=scene.web.terminate, args=(GRACE + 1,))
+    ending.start()
+    while ending.is_alive():
+        crowd.watch(0.1)
+    took = time.monotonic() - began
+    crowd.close()
+    clean = scene.web.returncode == 0
+    scene.restart_web()
+    return Finding(
+        tried=f"SIGTERM to the web process while {DRIPPING} connections drip",
+        came=f"ended after {took:.1f} s" + ("" if clean else ", killed"),
+        limit=f"{GRACE:g} s",
+        hurts=not clean or took > GRACE,
+    )
