@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from service.errors import InvalidFieldsError
-from service.times import never_comes
+from service.times import LIKE_RFC_3339, never_comes, read_instant
 from service.zones import find_zone
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def read_start(request: Mapping[str, Any]) -> Start:
     """Read the start that a request asks for, from ``datetime`` or from ``date`` and ``time``.
 
     Formats, from Cobalt's documentation: ``date`` is YYYY-MM-DD; ``time`` is ``10:00`` in the older pages and
-    ``h:mm am/pm`` in the later; ``datetime`` is ISO 8601 with an offset.
+    ``h:mm am/pm`` in the later; ``datetime`` is RFC 3339.
 
     Raises:
         ValueError: The named field cannot be read; ``args`` are the field's name and the fix.
@@ -85,12 +85,10 @@ def read_start(request: Mapping[str, Any]) -> Start:
 
 def _read_datetime(text: str) -> Start:
     try:
-        start = datetime.fromisoformat(text)
-        if start.tzinfo is not None:
-            return Start(start.replace(tzinfo=None), start.astimezone(UTC))
-    except (ValueError, OverflowError):
-        pass
-    raise ValueError("datetime", "must be a time with an offset like 2025-01-31T10:00:00-05:00")
+        start = read_instant(text)
+        return Start(start.replace(tzinfo=None), start.astimezone(UTC))
+    except (ValueError, OverflowError) as error:
+        raise ValueError("datetime", f"must be {LIKE_RFC_3339}") from error
 
 
 def refuse_skipped(start: Start, zone_name: str | None) -> None:

@@ -1,4 +1,4 @@
-"""Cobalt's times: every form that its two documentations and some carelessness give them, read to UTC."""
+"""Owns the reading of times: a caller's by RFC 3339, and Cobalt's in every form that carelessness gives them."""
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
@@ -21,6 +21,25 @@ FIRST_YEAR, LAST_YEAR = 2000, 2199
 systems such as 9999-12-31, which another time zone moves out of the range of datetime."""
 _FIRST_SECOND = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC).timestamp()
 _END = datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC).timestamp()
+
+
+_RFC_3339 = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt ](?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d+)?)?(?:[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)",
+    re.ASCII,
+)
+LIKE_RFC_3339 = "a time with its offset, like 2025-01-15T10:00:00-05:00"
+"""What ``read_instant`` takes, for an error."""
+
+
+def read_instant(text: str) -> datetime:
+    """Read a time of a caller's, aware: RFC 3339, of which the seconds may be left out.
+
+    Raises:
+        ValueError: It is anything else, also what else ISO 8601 knows: weeks, days of the year, hours alone.
+    """
+    if not _RFC_3339.fullmatch(text):
+        raise ValueError("not RFC 3339")
+    return datetime.fromisoformat(text.upper())
 
 
 def is_plausible(moment: datetime) -> bool:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC
-
 from marshmallow import Schema, fields, validate
 
+from service.api.instants import Instant
 from service.api.schemas import APPOINTMENT_ID, CURSOR, MOST_PER_PAGE
 from service.request_schema import storable
 from service.states import Disposition
@@ -34,12 +33,8 @@ class EventsQuery(StrictSchema):
     appointment_id = fields.String(
         validate=storable, metadata={"description": "Our appointment that it belongs to", "example": APPOINTMENT_ID}
     )
-    received_from = fields.AwareDateTime(
-        format="iso", default_timezone=UTC, metadata={"description": "Only those received at this time or later"}
-    )
-    received_to = fields.AwareDateTime(
-        format="iso", default_timezone=UTC, metadata={"description": "Only those received before this time"}
-    )
+    received_from = Instant(metadata={"description": "Only those received at this time or later"})
+    received_to = Instant(metadata={"description": "Only those received before this time"})
     limit = fields.Integer(
         load_default=50,
         validate=validate.Range(1, MOST_PER_PAGE),

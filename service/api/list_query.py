@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from marshmallow import ValidationError, fields, post_load, validate
 from webargs.fields import DelimitedList
 
+from service.api.instants import Instant
 from service.api.schemas import MOST_PER_PAGE, AppointmentOut
 from service.failures import Category
 from service.request_schema import storable
@@ -24,24 +23,6 @@ SHOWN = tuple(AppointmentOut().fields)
 """The top-level names of an appointment."""
 
 _UNLESS_MASKED = "; without the scope `phi` only where no MRN is in it"
-
-_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
-
-
-def _read_instant(text: str) -> datetime:
-    """Read RFC 3339, and nothing else that Python would take for a time; raises ValueError."""
-    if not _RFC_3339.fullmatch(text):
-        raise ValueError("not RFC 3339")
-    return datetime.fromisoformat(text.upper())
-
-
-class Instant(fields.AwareDateTime):
-    """A time with its offset, as RFC 3339 writes it."""
-
-    DESERIALIZATION_FUNCS = {"iso": _read_instant}  # noqa: RUF012 (marshmallow declares it like this)
-    default_error_messages = {  # noqa: RUF012 (the same)
-        "invalid": "Must be a time with its offset, like 2025-01-15T10:00:00Z; write the + of an offset as %2B."
-    }
 
 
 def _choice(description: str, choices: list[str]) -> fields.String:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from marshmallow import Schema, fields, validate
 
+from service.api.instants import Instant
 from service.request_schema import storable
 from service.strict_schema import StrictSchema
 from service.times import FIRST_YEAR, LAST_YEAR
@@ -46,15 +47,13 @@ class StatsQuery(StrictSchema):
         validate=validate.OneOf(["hour", "day"]),
         metadata={"description": "How long each bucket is; days are UTC's"},
     )
-    from_ = fields.AwareDateTime(
-        format="iso",
+    from_ = Instant(
         data_key="from",
         validate=_YEARS,
         metadata={"description": "Begins the period, a time with offset; widened to a whole bucket."
                   " By default 24 hours or 30 days before its end"},
     )  # fmt: skip
-    to = fields.AwareDateTime(
-        format="iso",
+    to = Instant(
         validate=_YEARS,
         metadata={"description": "Ends the period, as above; by default the bucket under way is the last"},
     )

@@ -71,7 +71,7 @@ def ids(api: Api, query: str = "") -> list[str]:
         ("?appointment_id=appt_unknown", ""),
         ("?received_from=2030-01-01T12:02:00Z", "other ignored unmatched"),
         ("?received_to=2030-01-01T12:02:00Z", "applied superseded"),
-        ("?received_from=2030-01-01T13:01:00%2B01:00&received_to=2030-01-01T12:03:00", "unmatched applied"),
+        ("?received_from=2030-01-01T13:01:00%2B01:00&received_to=2030-01-01t12:03:00z", "unmatched applied"),
         ("?disposition=ignored&source=replay&type=appointment.cancelled", "ignored"),
         ("?disposition=applied&type=appointment.updated", ""),
     ],
