@@ -6,6 +6,7 @@ psycopg's own ``wait_async`` registers the socket for each wait anew: of a webho
 from __future__ import annotations
 
 import asyncio
+import select
 from typing import TYPE_CHECKING, TypeVar
 
 from psycopg.waiting import Ready, Wait
@@ -31,6 +32,8 @@ class LoopWait:
         self._socket = socket
         self._on_broken = on_broken
         self._waiting: asyncio.Future[Ready] | None = None
+        self._unread = select.poll()
+        self._unread.register(socket, select.POLLIN)
         self._loop.add_reader(socket, self._readable)
 
     async def run(self, generator: PQGen[RV]) -> RV:
@@ -66,10 +69,10 @@ class LoopWait:
                 self._loop.remove_writer(self._socket)
 
     def _readable(self) -> None:
-        if self._waiting is None:
-            self._on_broken()  # left alone, the loop would hear of it again and again
-        else:
+        if self._waiting is not None:
             self._wake(Ready.R)
+        elif self._unread.poll(0):  # an answer that was read meanwhile is announced once more by asyncio's own loop
+            self._on_broken()  # left alone, the loop would hear of it again and again
 
     def _wake(self, ready: Ready) -> None:
         if self._waiting is not None and not self._waiting.done():

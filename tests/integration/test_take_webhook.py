@@ -475,3 +475,16 @@ def test_an_event_known_to_postgresql_and_spooled_as_well_counts_once(
 
     assert columns(row(engine, appointment_id), "status", "failures") == ("failed", 1)
     assert json.loads(records.failed("evt_1", "1"))["id"] in dispositions(engine)
+
+
+def test_the_door_goes_on_over_the_connection_that_it_has(web: Web, database: str) -> None:
+    with connect(database, autocommit=True) as control:
+        control.execute("CREATE TABLE seen AS SELECT pg_backend_pid() AS pid LIMIT 0")
+        control.execute(
+            "CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN INSERT INTO seen VALUES (pg_backend_pid()); RETURN NULL; END $$;"
+            "CREATE TRIGGER see AFTER INSERT ON deliveries FOR EACH ROW EXECUTE FUNCTION see()"
+        )
+        for number in range(20):
+            assert web.take(failed(f"evt_{number}", "of nobody")) == [(200, "unmatched")]
+        assert control.execute("SELECT count(*), count(DISTINCT pid) FROM seen").fetchone() == (20, 1)
