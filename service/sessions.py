@@ -111,7 +111,7 @@ def connect(
     if statement_timeout is not None:
         connection.longest = longest_exchange(statement_timeout).total_seconds()
     try:
-        connection.execute(_PIN, [_later(wanted)], prepare=False)
+        connection.execute(_PIN, [_later(wanted)])
         connection.autocommit = autocommit
     except BaseException:
         connection.close()
@@ -130,7 +130,7 @@ async def connect_on_loop(
     wanted = _wanted(statement_timeout, lock_timeout) | settings
     connection = await psycopg.AsyncConnection.connect(autocommit=True, **_arguments(url, wanted))
     try:
-        await connection.execute(_PIN, [_later(wanted)], prepare=False)
+        await connection.execute(_PIN, [_later(wanted)])
     except BaseException:
         connection.pgconn.finish()
         raise
@@ -161,6 +161,8 @@ def _arguments(url: str, wanted: Mapping[str, str]) -> dict[str, Any]:
         "conninfo": url,
         "connect_timeout": CONNECT_TIMEOUT,
         "application_name": "cobalt-appointments",
+        # What psycopg prepares by itself goes stale when a table changes, and nobody tells it.
+        "prepare_threshold": None,
         "options": " ".join([str(given or ""), *(f"-c {name}={_escaped(value)}" for name, value in wanted.items())]),
         # A host that vanished without a FIN is noticed within seconds, not after the kernel's hours.
         "keepalives_idle": 5,

@@ -148,7 +148,7 @@ def list_appointments(
     while True:
         query, values = page_query(listing, after=after, limit=limit, overdue_before=overdue_before)
         cursor = connection.cursor(row_factory=args_row(AppointmentRow))
-        rows = cursor.execute(query, values, prepare=False).fetchall()
+        rows = cursor.execute(query, values).fetchall()
         kept += filter(keep, rows) if keep else rows
         if len(kept) > limit or len(rows) <= limit:
             break

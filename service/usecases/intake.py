@@ -6,7 +6,7 @@ import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from psycopg.errors import UniqueViolation
+from psycopg.errors import DuplicatePreparedStatement, FeatureNotSupported, InvalidSqlStatementName, UniqueViolation
 
 from service import metrics
 from service.db import our_errors
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 NEVER_OF_USE = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit")
 """What PostgreSQL's planner must not choose for the door, which finds every row by a key: a plan that was made for the
 small tables of the first day, and is prepared, would be slow on those of the second."""
+
+STALE = (FeatureNotSupported, InvalidSqlStatementName, DuplicatePreparedStatement)
+"""How PostgreSQL says that a prepared statement does not fit its tables any more, is gone, or is there already."""
 
 
 def door_timeouts(settings: Settings) -> dict[str, timedelta]:
@@ -74,8 +77,9 @@ class Intake:
             with our_errors():
                 try:
                     answers = await self._apply(arrivals)
-                except UniqueViolation:
-                    # The same event came through another process meanwhile, about another appointment.
+                except (UniqueViolation, *STALE):
+                    # Nothing was committed. The same event came through another process meanwhile, about another
+                    # appointment; or the connection knew a statement that PostgreSQL does not, and there is a new one.
                     answers = await self._apply(arrivals)
         if answers is None:
             return await asyncio.to_thread(apply, self._engine, arrivals)

@@ -107,7 +107,6 @@ def test_no_list_reads_much_more_than_it_shows(connection: psycopg.Connection) -
             connection.execute(
                 f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {query}",
                 values,
-                prepare=False,
             ).fetchone()
             or ()
         )
