@@ -114,7 +114,9 @@ class StandingCollector:
             yield _gauge("appointments_spool_events", "Events that wait on this host's disk.", depth.count)
             yield _gauge("appointments_spool_bytes", "Bytes that the spool takes on the disk.", size)
             yield _gauge(
-                "appointments_spool_damaged", "Records of the spool that were damaged and set aside.", depth.damaged
+                "appointments_spool_damaged",
+                "Records of the spool that were damaged, and damaged files; either was set aside.",
+                depth.damaged,
             )
             oldest = 0.0 if depth.oldest is None else max(0.0, time.time() - depth.oldest.timestamp())
             yield _gauge("appointments_spool_oldest_seconds", "Age of the event that waits longest there.", oldest)

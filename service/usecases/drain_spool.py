@@ -67,19 +67,27 @@ class Drainer:
         self._refusal = None
         if drained:
             logger.info("spool drained", count=drained)
+        with self._spool.only_drainer() as mine:  # last, for whatever is wrong with a damaged file concerns no other
+            if mine:
+                self._spool.salvage()
         return {"drained": drained}
 
     def _drain(self) -> int:
         """Drain what can be; returns how many that were, and notes why others could not."""
         drained = 0
         with self._spool.only_drainer() as mine:
-            waiting = self._spool.oldest(BATCH) if mine else []
-            while waiting:
-                kept = self._apply(waiting)
-                # A kill between the commit and this delivers them again: duplicates, which change nothing.
-                self._spool.remove(kept)
-                drained += len(kept)
-                waiting = self._spool.oldest(BATCH, after=waiting[-1].id)
+            if not mine:
+                return 0
+            try:
+                waiting = self._spool.oldest(BATCH)
+                while waiting:
+                    kept = self._apply(waiting)
+                    # A kill between the commit and this delivers them again: duplicates, which change nothing.
+                    self._spool.remove(kept)
+                    drained += len(kept)
+                    waiting = self._spool.oldest(BATCH, after=waiting[-1].id)
+            finally:
+                self._spool.forget()  # what an earlier drainer left too, that was killed before it came to this
         return drained
 
     def _probe(self) -> None:

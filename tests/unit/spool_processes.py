@@ -1,6 +1,6 @@
 """Processes that use a spool until somebody kills them, and print what was acknowledged to them.
 
-``python -m tests.unit.spool_processes put|drain|hold DIRECTORY NAME``
+``python -m tests.unit.spool_processes put|drain|forget|hold DIRECTORY NAME``
 """
 
 # ruff: noqa: T201  printing is what they are for
@@ -23,9 +23,10 @@ def put(spool: Spool, name: str) -> None:
     """Print each name when it is on disk."""
     for number in itertools.count():
         body = f"{name}-{number}"
+        raw = body.encode() * (number % 7 * 300 + 1 if name.startswith("long") else 1)
         while True:
             with suppress(SpoolUnavailableError):  # on a busy machine, not taken in time: Cobalt comes again
-                spool.put([Spooled(body.encode(), datetime.now(UTC))])
+                spool.put([Spooled(raw, datetime.now(UTC))])
                 break
         print(body, flush=True)
 
@@ -43,6 +44,17 @@ def drain(spool: Spool) -> None:
                 print(f"trouble: {error.__cause__!r}", flush=True)
 
 
+def forget(spool: Spool) -> None:
+    """Drain as the service does, all that waits, and print when nothing of it is to be left."""
+    while True:
+        with suppress(SpoolUnavailableError), spool.only_drainer() as mine:
+            if mine:
+                while waiting := spool.oldest(20):
+                    spool.remove(waiting)
+                spool.forget()
+                print("forgotten", flush=True)
+
+
 def hold(spool: Spool) -> None:
     """Keep the right to drain."""
     with spool.only_drainer() as mine:
@@ -57,5 +69,7 @@ if __name__ == "__main__":
         put(the_spool, name)
     elif what == "drain":
         drain(the_spool)
+    elif what == "forget":
+        forget(the_spool)
     else:
         hold(the_spool)

@@ -18,6 +18,7 @@ import pytest
 
 from service.errors import SpoolUnavailableError
 from service.spool import RESERVE, Spool, Spooled
+from service.spool.file import SpoolFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -129,7 +130,7 @@ def test_large_bodies_are_given_back_a_few_at_a_time(spool: Spool) -> None:
 def test_a_commit_is_on_disk_before_put_returns(spool: Spool) -> None:
     spool.put(bodies("a"))
 
-    connection = spool._connection  # noqa: SLF001  what the connection was told is not to be seen from outside
+    connection = spool._file._connection  # noqa: SLF001  what the connection was told is not to be seen from outside
     assert connection is not None
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
@@ -349,17 +350,17 @@ def test_who_is_late_to_find_the_damage_does_not_set_the_new_file_aside(
     late.put(bodies("old"))
     late.close()
     garbage_over_the_header(directory / "spool.sqlite3")
-    real = late._open  # noqa: SLF001  the race is between two of its steps
+    real = late._file._open  # noqa: SLF001  the race is between two of its steps
 
-    def open_while_another_sets_it_aside() -> sqlite3.Connection:
+    def open_while_another_sets_it_aside() -> None:
         monkeypatch.undo()
         try:
-            return real()
+            real()
         finally:
             directory.joinpath("open.lock").unlink()  # as if the other had come just before us
             one.put(bodies("a"))
 
-    monkeypatch.setattr(late, "_open", open_while_another_sets_it_aside)
+    monkeypatch.setattr(SpoolFile, "_open", lambda _file: open_while_another_sets_it_aside())
     late.put(bodies("b"))
 
     assert waiting(one) == ["a", "b"]

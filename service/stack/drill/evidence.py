@@ -110,7 +110,7 @@ def unsettled(stack: Stack) -> int:
 def spool_depth(directory: Path) -> tuple[int, int]:
     """How many events wait in a spool, and how many were set aside there as damaged."""
     path = directory / "spool.sqlite3"
-    aside = len(list(directory.glob("spool.damaged-*.sqlite3")))
+    aside = len({path.name.split(".")[1] for path in directory.glob("spool.damaged-*")})
     if not path.exists():
         return 0, aside
     with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)) as connection:
