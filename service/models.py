@@ -314,7 +314,7 @@ class Decision(Base):
     )
 
     __table_args__ = (
-        CheckConstraint("decision IN ('adopted', 'abandoned', 'gave_up')", name="decision"),
+        CheckConstraint("decision IN ('adopted', 'abandoned', 'gave_up', 'reassigned')", name="decision"),
         CheckConstraint("source IN ('person', 'worker')", name="source"),
         CheckConstraint("(source = 'person') = (decided_by IS NOT NULL)", name="a_person_has_a_name"),
         Index("ix_decisions_appointment_id", "appointment_id"),

@@ -1,14 +1,18 @@
-"""Slots for calls to Cobalt that accounts share: one whose calls hang must not keep the others from calling."""
+"""How accounts share the calls to Cobalt: slots, for one whose calls hang, and each its pace of questions."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+PATIENCE = 1.0
+"""Seconds that a question may wait for its account's turn, while it holds one of the calls."""
 
 
 class Slots:
@@ -72,3 +76,32 @@ class Slots:
         self._free -= 1
         self._held[account] += 1
         return True
+
+
+class Pace:
+    """Spaces the questions on behalf of each account evenly.
+
+    Args:
+        rate: Questions a second.
+        ending: Once it is set, nobody waits any more.
+    """
+
+    def __init__(self, rate: float, ending: threading.Event) -> None:
+        self._interval = 1 / rate
+        self._next: dict[str, float] = {}
+        self._lock = threading.Lock()
+        self._ending = ending
+
+    def busy(self) -> list[str]:
+        """List the accounts whose next turn is more than a moment away: they must not keep the others waiting."""
+        with self._lock:
+            soon = time.monotonic() + PATIENCE
+            return [account for account, turn in self._next.items() if turn > soon]
+
+    def wait(self, account: str) -> None:
+        """Wait for this account's next turn."""
+        with self._lock:
+            now = time.monotonic()
+            turn = max(now, self._next.get(account, now))
+            self._next[account] = turn + self._interval
+        self._ending.wait(turn - now)

@@ -41,6 +41,8 @@ DECIDED = {
     ("adopted", "worker"): "The only appointment at Cobalt that fits was taken for this one.",
     ("adopted", "person"): "A person said which appointment at Cobalt this is.",
     ("abandoned", "person"): "A person said that Cobalt will say no more of it.",
+    ("reassigned", "worker"): "Cobalt told no other outcome: a failure that came since, though it is dated before this "
+    "attempt, was taken for its own.",
     ("gave_up", "worker"): "Cobalt's answer stayed lost and nothing at Cobalt fits: it failed as unconfirmed.",
 }
 
@@ -71,7 +73,7 @@ def timeline(history: History, *, unmasked: bool) -> dict[str, Any]:
     return {
         "appointment_id": row.id,
         "status": row.status,
-        "why": why(row, history.decisions),
+        "why": why(row, history.decisions) + _early(history),
         "data": [entry | {"at": time_text(entry["at"])} for entry in _in_order(ours, cobalts)],
     }
 
@@ -94,6 +96,21 @@ def why(row: Appointment, decisions: Iterable[Decision]) -> str:
         "sending": "A call to Cobalt is under way.",
         "unconfirmed": f"Cobalt's answer was lost ({row.last_error}); evidence of what became of it is looked for.",
     }[row.submission]
+
+
+def _early(history: History) -> str:
+    """Name a failure that came since the latest call, and does not count because of its date."""
+    row = history.appointment
+    if row.status != "processing" or row.sent_at is None:
+        return ""
+    early = [
+        event.id
+        for event in history.events
+        if event.type == Kind.FAILED and event.disposition == "superseded" and event.received_at >= row.sent_at
+    ]
+    if not early:
+        return ""
+    return f" A failure that came since, in event {early[-1]}, is dated before this attempt: look into the EHR."
 
 
 def _why_failed(row: Appointment, decisions: list[Decision]) -> str:

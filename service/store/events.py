@@ -87,6 +87,34 @@ def read_recorded(recorded: EventRow) -> Event:
     )
 
 
+# The attempt answers the failure that was corrected, whatever the clocks of several machines say, and those that had
+# come before its call; decisions of ours are dated on another clock. What came by asking may be an old failure under a
+# second id.
+_EARLY = text("""
+SELECT id FROM events WHERE appointment_id = :id AND type = 'appointment.failed'
+  AND disposition = 'superseded' AND source <> 'poll' AND received_at >= :sent_at
+  AND occurred_at > ALL (
+    SELECT occurred_at FROM events WHERE appointment_id = :id AND type = 'appointment.failed'
+      AND received_at < :sent_at
+    UNION ALL
+    SELECT CAST(before #>> '{failure,occurred_at}' AS timestamptz) FROM corrections WHERE appointment_id = :id
+      AND before ->> 'failure_category' NOT IN ('rejected_by_cobalt', 'submission_unconfirmed')
+  )
+""")
+
+
+def find_early_failures(session: Session, appointment_id: str, *, sent_at: datetime) -> Sequence[EventRow]:
+    """Find failures that Cobalt sent since a call, and dated after all those that the call answers.
+
+    Args:
+        session: Which holds the appointment.
+        appointment_id: Ours.
+        sent_at: When the call began, on our clock.
+    """
+    ids = session.scalars(_EARLY, {"id": appointment_id, "sent_at": sent_at}).all()
+    return session.scalars(select(EventRow).where(EventRow.id.in_(ids)).order_by(EventRow.id)).all()
+
+
 def change_dispositions(
     session: Session, dispositions: Mapping[str, Disposition], appointment_id: str | None = None
 ) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -18,7 +17,7 @@ from service.errors import AppointmentsError, CobaltError
 from service.event_bodies import Unreadable
 from service.events import event_from
 from service.evidence import Evidence, from_event
-from service.slots import Slots
+from service.slots import Pace, Slots
 from service.states import Disposition
 from service.store import asking, events
 from service.store.events import Arrival, Source
@@ -27,6 +26,7 @@ from service.times import occurred_at
 from service.usecases.accounts import account_references, get_credentials
 from service.usecases.adopt import adopt, give_up
 from service.usecases.apply_each import apply_each
+from service.usecases.early_failures import take_early_failures
 from service.usecases.match_waiting import match_waiting
 
 if TYPE_CHECKING:
@@ -39,10 +39,9 @@ if TYPE_CHECKING:
     from service.store.asking import Question
 
 CALLS_AT_ONCE = 8
-PATIENCE = 1.0
-"""Seconds that a question may wait for its account's turn, while it holds one of the calls."""
 DAY = timedelta(days=1)
-NOT_BOOKED = frozenset({"pending", "failed", "processing", "queued", "error", "rejected"})
+FAILED = "failed"
+NOT_BOOKED = frozenset({"pending", FAILED, "processing", "queued", "error", "rejected"})
 """Cobalt's words in its list [P] for what is not, or not yet, in the EHR; an EHR has words of its own for the rest."""
 LISTED_AS_FAILED = "Cobalt lists this appointment as failed; the event that says why did not come."
 
@@ -134,12 +133,14 @@ class Asker:
         if self._apply(self._events_of_job(question, credentials), now):
             return "settled"
         listed = [
-            told
+            entry
             for entry in self._list(question, credentials)
             if str(entry.get("id", "")) == question.cobalt_appointment_id
-            and (told := _listed_event(entry, now, question, zone=credentials.timezone))
         ]
-        if self._apply(listed, now):
+        if self._has_nothing_better(question, listed) and take_early_failures(self._engine, question):
+            return "settled"
+        told = [_listed_event(entry, now, question, zone=credentials.timezone) for entry in listed]
+        if self._apply([event for event in told if event], now):
             return "settled"
         if (
             question.submission == "unconfirmed"
@@ -148,6 +149,11 @@ class Asker:
         ):
             return "failed"
         return "unknown"
+
+    def _has_nothing_better(self, question: Question, listed: Sequence[dict[str, Any]]) -> bool:
+        """Tell whether Cobalt's list knows of no success and of nothing under way; where it shows nothing, in time."""
+        overdue = datetime.now(UTC) - question.sent_at > self._settings.overdue_after
+        return all(_status(entry) == FAILED for entry in listed) and (bool(listed) or overdue)
 
     def _events_of_job(self, question: Question, credentials: Credentials) -> list[dict[str, Any]]:
         """Ask for the events of the appointment's job; none where Cobalt does not know it any more."""
@@ -200,35 +206,6 @@ class Asker:
                 logger.exception("asking broke")
             finally:
                 self._slots.give_back(question.account)
-
-
-class Pace:
-    """Spaces the questions on behalf of each account evenly.
-
-    Args:
-        rate: Questions a second.
-        ending: Once it is set, nobody waits any more.
-    """
-
-    def __init__(self, rate: float, ending: threading.Event) -> None:
-        self._interval = 1 / rate
-        self._next: dict[str, float] = {}
-        self._lock = threading.Lock()
-        self._ending = ending
-
-    def busy(self) -> list[str]:
-        """List the accounts whose next turn is more than a moment away: they must not keep the others waiting."""
-        with self._lock:
-            soon = time.monotonic() + PATIENCE
-            return [account for account, turn in self._next.items() if turn > soon]
-
-    def wait(self, account: str) -> None:
-        """Wait for this account's next turn."""
-        with self._lock:
-            now = time.monotonic()
-            turn = max(now, self._next.get(account, now))
-            self._next[account] = turn + self._interval
-        self._ending.wait(turn - now)
 
 
 def sweep_unmatched(engine: Engine) -> dict[str, int]:
@@ -291,8 +268,8 @@ def _listed_event(
     entry: dict[str, Any], now: datetime, question: Question, *, zone: str | None
 ) -> dict[str, Any] | None:
     """Write an entry of Cobalt's list as the event that was missed; None where it says nothing yet."""
-    status = str(entry.get("status", "")).strip().casefold()
-    if status == "failed":
+    status = _status(entry)
+    if status == FAILED:
         return {
             "id": f"list_{entry.get('id')}_failed_{question.sent_at.isoformat()}",
             "object": "event",
@@ -308,3 +285,7 @@ def _listed_event(
     if status in NOT_BOOKED:
         return None
     return _created_event(entry, now, zone=zone)
+
+
+def _status(entry: dict[str, Any]) -> str:
+    return str(entry.get("status", "")).strip().casefold()

@@ -10,9 +10,13 @@ from service.store import appointments, events
 from service.usecases.settling import settle
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from sqlalchemy.orm import Session
+
+    from service.models import Event as EventRow
+    from service.store.appointments import Locked
 
 
 def match_waiting(session: Session, cobalt_id: str, *, now: datetime) -> int:
@@ -27,14 +31,26 @@ def match_waiting(session: Session, cobalt_id: str, *, now: datetime) -> int:
     row = appointments.lock_by_cobalt_id(session, cobalt_id)
     if not waiting or row is None:
         return 0
+    settle_by(session, row, waiting, now=now)
+    return len(waiting)
+
+
+def settle_by(session: Session, row: Locked, recorded: Sequence[EventRow], *, now: datetime) -> None:
+    """Settle an appointment by events that were recorded before, and did not decide anything yet.
+
+    Args:
+        session: In whose transaction.
+        row: Locked.
+        recorded: The events.
+        now: On our clock.
+    """
     dispositions: dict[str, Disposition] = {}
-    for recorded in waiting:
-        decision = settle(row, events.read_recorded(recorded), source=recorded.source, now=now)
-        dispositions[recorded.id] = decision.disposition
+    for one in recorded:
+        decision = settle(row, events.read_recorded(one), source=one.source, now=now)
+        dispositions[one.id] = decision.disposition
         if decision.superseded:
             dispositions[decision.superseded] = Disposition.SUPERSEDED
     appointments.write_outcomes(session, [row], now=now)
     events.change_dispositions(session, dispositions, appointment_id=row.id)
-    for recorded in waiting:
-        metrics.event_decided(recorded.source, dispositions[recorded.id])
-    return len(waiting)
+    for one in recorded:
+        metrics.event_decided(one.source, dispositions[one.id])

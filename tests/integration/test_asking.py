@@ -14,13 +14,13 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import text
 
+from service import slots
 from service.cli import cli
 from service.cobalt import Cobalt, Unclear
 from service.db import transaction
 from service.models import Account
 from service.store import asking
-from service.usecases import ask_cobalt
-from service.usecases.ask_cobalt import LISTED_AS_FAILED, Asker, Pace, sweep_unmatched
+from service.usecases.ask_cobalt import LISTED_AS_FAILED, Asker, sweep_unmatched
 from service.usecases.submit import Submitter
 from tests.e2e.test_sandbox import running
 from tests.fake_cobalt import FakeCobalt, look
@@ -347,16 +347,16 @@ class Clock(threading.Event):
 
 def test_each_account_has_a_pace_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
-    monkeypatch.setattr(ask_cobalt, "time", clock)
-    pace = Pace(2.0, clock)
+    monkeypatch.setattr(slots, "time", clock)
+    turns = slots.Pace(2.0, clock)
     put = []
     for account in ("one", "other", "one", "one", "other"):
-        pace.wait(account)
+        turns.wait(account)
         put.append((account, clock.now - 100))
     assert put == [("one", 0), ("other", 0), ("one", 0.5), ("one", 1.0), ("other", 1.0)]
     clock.now += 60  # what was not asked meanwhile is not made up for
     for expected in (61.0, 61.5):
-        pace.wait("one")
+        turns.wait("one")
         assert clock.now - 100 == expected
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -23,6 +24,9 @@ from service.states import (
     judge,
     refuse,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NOON = datetime(2025, 1, 1, 12, tzinfo=UTC)
 
@@ -105,9 +109,12 @@ def test_our_own_refusal_fails_only_what_processes() -> None:
 
 @dataclass(frozen=True)
 class Event:
+    """An event; ``early`` when it is dated before the attempt of which it tells, by a clock that is behind."""
+
     says: Status
     round: int
     ruling: Ruling
+    early: bool = False
 
 
 @st.composite
@@ -117,60 +124,96 @@ def histories(draw: st.DrawFn) -> tuple[list[Event], int]:
     events = []
     for number in range(draw(st.integers(0, 10))):
         of = draw(st.integers(0, rounds - 1))
-        minute = 100 * of + draw(st.integers(1, 4))  # few minutes, so that ties are common
         # Hardly ever created, or every history would end there.
         says = draw(st.sampled_from([Status.FAILED] * 4 + [Status.CREATED]))
-        events.append(Event(says, of, at(minute, f"evt_{number:02}")))
+        early = bool(of) and says is Status.FAILED and draw(st.booleans())
+        minute = 100 * of + draw(st.integers(1, 4)) * (-1 if early else 1)  # few minutes, so that ties are common
+        events.append(Event(says, of, at(minute, f"evt_{number:02}"), early))
     return events, rounds
 
 
-def deliver(events: list[Event], rounds: int, order: st.DataObject) -> tuple[Standing, dict[str, Disposition]]:
-    """Deliver events as they may come in reality, and again, and let a person correct in between.
+class Course:
+    """Delivers events as they may come in reality, and again, and lets a person correct in between.
 
     An event can come as late as it likes, but not before its attempt was asked for; whether it comes before
-    Cobalt's reply to that correction is open. Duplicates are the door's matter: it judges an event once.
+    Cobalt's reply to that correction is open. One that is dated too early comes while its attempt is the current one,
+    for when it came is all that tells it from those of the attempt before. At some time Cobalt is asked, and knows
+    nothing. Duplicates are the door's matter: it judges an event once.
     """
-    stands = Standing()
-    dispositions: dict[str, Disposition] = {}
-    waiting: list[Event] = []
-    pending = list(events)
-    asked, accepted = 0, 0
 
-    def take(event: Event) -> None:
-        nonlocal stands
-        decision = judge(stands, event.says, event.ruling)
-        stands = decision.standing
-        dispositions[event.ruling.event_id] = decision.disposition
-        if decision.superseded:
-            dispositions[decision.superseded] = Disposition.SUPERSEDED
-        if decision.disposition is Disposition.UNMATCHED:
-            waiting.append(event)
+    def __init__(self, events: list[Event], rounds: int) -> None:
+        self.stands = Standing()
+        self.dispositions: dict[str, Disposition] = {}
+        self._events = events
+        self._rounds = rounds
+        self._waiting: list[Event] = []
+        self._pending = list(events)
+        self._asked = self._accepted = 0
 
-    while pending or accepted < rounds - 1:
-        steps: list[Event | str] = [event for event in pending if event.round <= asked]
-        if asked == accepted and asked < rounds - 1:
-            steps.append("ask")
-        if accepted < asked:
-            steps.append("accept")
-        step = order.draw(st.sampled_from(steps))
-        if isinstance(step, Event):
-            pending.remove(step)
-            take(step)
-        elif step == "ask":
-            asked += 1
-            if stands.status is Status.CREATED:
-                stands = Standing(stands.status, stands.attempt + 1, None, stands.ruling, 0)
+    def run(self, order: st.DataObject) -> None:
+        while steps := self._steps():
+            step = order.draw(st.sampled_from(steps))
+            if isinstance(step, Event):
+                self._pending.remove(step)
+                self._take(step)
             else:
-                if stands.ruling:
-                    dispositions[stands.ruling.event_id] = Disposition.SUPERSEDED
-                stands = begin_attempt(stands)
-        else:
-            accepted += 1
-            stands = accept_attempt(stands, NOON + timedelta(minutes=100 * accepted))
-            again, waiting[:] = list(waiting), []
-            for event in again:
-                take(event)
-    return stands, dispositions
+                step()
+
+    def _steps(self) -> list[Event | Callable[[], None]]:
+        """What may come next; there is nothing when all has come."""
+        steps: list[Event | Callable[[], None]] = [event for event in self._pending if event.round <= self._asked]
+        if self._accepted < self._asked:
+            steps.append(self._accept)
+        elif self._asked < self._rounds - 1 and not any(
+            event.early and event.round == self._asked for event in self._pending
+        ):
+            steps.append(self._ask)
+        if self._early():
+            steps.append(self._know_nothing)
+        return steps
+
+    def _take(self, event: Event) -> None:
+        decision = judge(self.stands, event.says, event.ruling)
+        self.stands = decision.standing
+        self.dispositions[event.ruling.event_id] = decision.disposition
+        if decision.superseded:
+            self.dispositions[decision.superseded] = Disposition.SUPERSEDED
+        if decision.disposition is Disposition.UNMATCHED:
+            self._waiting.append(event)
+
+    def _ask(self) -> None:
+        self._asked += 1
+        if self.stands.status is Status.CREATED:
+            self.stands = Standing(self.stands.status, self.stands.attempt + 1, None, self.stands.ruling, 0)
+            return
+        if self.stands.ruling:
+            self.dispositions[self.stands.ruling.event_id] = Disposition.SUPERSEDED
+        self.stands = begin_attempt(self.stands)
+
+    def _accept(self) -> None:
+        self._accepted += 1
+        self.stands = accept_attempt(self.stands, NOON + timedelta(minutes=100 * self._accepted))
+        again, self._waiting = self._waiting, []
+        for event in again:
+            self._take(event)
+
+    def _early(self) -> list[Event]:
+        """Which failures came for the current attempt, and do not count because of their dates."""
+        if self.stands.status is not Status.PROCESSING:
+            return []
+        return [
+            event
+            for event in self._events
+            if event.early
+            and event.round == self._asked
+            and self.dispositions.get(event.ruling.event_id) is Disposition.SUPERSEDED
+        ]
+
+    def _know_nothing(self) -> None:
+        early = self._early()
+        self.stands = accept_attempt(self.stands, min(event.ruling.occurred_at for event in early))
+        for event in early:
+            self._take(event)
 
 
 @settings(max_examples=300)
@@ -179,20 +222,27 @@ def test_any_order_of_events_and_corrections_ends_in_the_same_place(
     history: tuple[list[Event], int], order: st.DataObject
 ) -> None:
     events, rounds = history
-    stands, dispositions = deliver(events, rounds, order)
+    course = Course(events, rounds)
+    course.run(order)
+    stands, dispositions = course.stands, course.dispositions
 
     created = [event.ruling for event in events if event.says is Status.CREATED]
-    failed = [event.ruling for event in events if event.says is Status.FAILED and event.round == rounds - 1]
+    last = [event for event in events if event.says is Status.FAILED and event.round == rounds - 1]
+    failed = [event.ruling for event in last if not event.early]
+    early = [event.ruling for event in last if event.early]
     if created:
         expected: tuple[Status, Ruling | None] = (Status.CREATED, min(created))
-    elif failed:
-        expected = (Status.FAILED, max(failed))
+    elif failed or early:
+        expected = (Status.FAILED, max(failed or early))
     else:
         expected = (Status.PROCESSING, None)
     assert (stands.status, stands.ruling) == expected
     assert stands.attempt == rounds
-    assert stands.since == (EVER if rounds == 1 else NOON + timedelta(minutes=100 * (rounds - 1)))
-    assert stands.conflicts == (len(failed) if created else 0)
+    began = EVER if rounds == 1 else NOON + timedelta(minutes=100 * (rounds - 1))
+    assert stands.since in {began, *(ruling.occurred_at for ruling in early)}
+    assert stands.conflicts == (stands.failures if created else 0)
+    most = 0 if stands.since == began else len(early)  # those that came when nothing else did
+    assert len(failed) <= stands.failures <= len(failed) + most
     assert {event for event, became in dispositions.items() if became is Disposition.APPLIED} == (
         {stands.ruling.event_id} if stands.ruling else set()
     )

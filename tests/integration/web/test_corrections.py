@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from sqlalchemy import text
 
-from service.cobalt import Cobalt, NeverLeft, Rejected, Unclear
+from service.cobalt import Accepted, Cobalt, NeverLeft, Rejected, Unclear
 from service.db import transaction
 from service.events import read_event
 from service.store.events import Arrival, Source
@@ -114,6 +114,7 @@ class Desk:
                 ),
                 {"t": span},
             )
+            session.execute(text("UPDATE events SET received_at = received_at - :t"), {"t": span})
 
 
 @pytest.fixture
@@ -458,6 +459,140 @@ def test_a_correction_whose_reply_was_lost_fails_when_its_event_stays_away_and_a
     assert desk.work() == []
     desk.tell("created", cobalt_id, mrn="42")
     assert desk.state(one)[0] == "created"
+
+
+# --- a failure that is dated before the correction whose failure it is
+
+
+class Early(NamedTuple):
+    """A correction that Cobalt failed by a robot whose clock is behind: ten seconds before our call, as it says."""
+
+    id: str
+    cobalt_id: str
+
+
+@pytest.fixture
+def early(desk: Desk) -> Early:
+    one = desk.failed()
+    cobalt_id = str(desk.read(one)["cobalt_appointment_id"])
+    desk.correct(one, mrn="42")
+    assert desk.tell("failed", cobalt_id, ago=10, event_id="evt_early", reason="No such patient") == "superseded"
+    assert desk.state(one) == ("processing", "accepted", 2)
+    return Early(one, cobalt_id)
+
+
+def look_after(desk: Desk, span: timedelta) -> None:
+    """Have a worker ask Cobalt, so long after the call and all that has come yet."""
+    with transaction(desk.api.engine) as session:
+        session.execute(text("UPDATE appointments SET due_at = now(), sent_at = sent_at - :t"), {"t": span})
+        session.execute(text("UPDATE events SET received_at = received_at - :t"), {"t": span})
+    look(desk.api.engine, desk.settings, desk.cobalt)
+
+
+def listed(cobalt_id: str, status: str) -> dict[str, Any]:
+    return {"id": cobalt_id, "status": status, "datetime": "2030-01-15T10:00", "patient_mrn": "42"}
+
+
+LONG = timedelta(hours=1)
+
+
+def test_a_failure_dated_before_its_correction_counts_when_cobalt_knows_of_nothing_else(
+    desk: Desk, early: Early
+) -> None:
+    look_after(desk, timedelta(minutes=5))
+    assert desk.state(early.id)[0] == "processing"
+    told = desk.api.read(f"/v1/appointments/{early.id}/timeline")
+    assert "in event evt_early, is dated before this attempt" in told["why"]
+
+    look_after(desk, LONG)
+
+    assert desk.state(early.id) == ("failed", "accepted", 2)
+    assert desk.read(early.id)["failure"]["reason"] == "No such patient"
+    assert disposition(desk.api.engine, "evt_early") == "applied"
+    told = desk.api.read(f"/v1/appointments/{early.id}/timeline")
+    assert told["data"][-1]["kind"] == "reassigned"
+    assert told["why"].startswith("Cobalt said in event evt_early that it failed")
+
+
+def test_its_words_are_told_at_once_where_cobalts_list_says_that_it_failed(desk: Desk, early: Early) -> None:
+    desk.cobalt.listed = [listed(early.cobalt_id, "failed")]
+    look_after(desk, timedelta(0))
+    assert desk.read(early.id)["failure"]["reason"] == "No such patient"
+
+
+@pytest.mark.parametrize("status", ["pending", "Processing", "scheduled"])
+def test_it_does_not_count_where_cobalts_list_says_otherwise(desk: Desk, early: Early, status: str) -> None:
+    desk.cobalt.listed = [listed(early.cobalt_id, status)]
+    look_after(desk, LONG)
+    assert desk.state(early.id)[0] == ("created" if status == "scheduled" else "processing")
+    assert disposition(desk.api.engine, "evt_early") == "superseded"
+
+
+def test_one_that_came_before_the_correction_was_sent_is_not_its_own(desk: Desk) -> None:
+    one = desk.failed()
+    cobalt_id = desk.read(one)["cobalt_appointment_id"]
+    assert desk.patch(one, {"mrn": "42"}).status_code == 202
+    assert desk.tell("failed", cobalt_id, ago=10, event_id="evt_late") == "unmatched"
+    with transaction(desk.api.engine) as session:  # it waits long for its turn
+        session.execute(text("UPDATE events SET received_at = received_at - interval '2 hours'"))
+    desk.work()
+    look_after(desk, LONG)
+    assert desk.state(one) == ("processing", "accepted", 2)
+    assert disposition(desk.api.engine, "evt_late") == "superseded"
+
+
+def test_it_does_not_count_while_cobalt_cannot_be_asked(desk: Desk, early: Early) -> None:
+    desk.cobalt.is_away = True
+    look_after(desk, LONG)
+    assert desk.state(early.id)[0] == "processing"
+
+
+@pytest.mark.parametrize("kind", ["created", "failed"])
+def test_what_cobalt_says_afterwards_of_the_correction_decides(desk: Desk, early: Early, kind: str) -> None:
+    look_after(desk, LONG)
+    assert desk.tell(kind, early.cobalt_id, event_id="evt_clear", reason="Clear words", mrn="42") == "applied"
+    assert desk.state(early.id)[0] == kind
+    assert disposition(desk.api.engine, "evt_early") == "superseded"
+    assert disposition(desk.api.engine, "evt_clear") == "applied"
+
+
+def test_it_can_be_corrected_again_and_does_not_fail_the_next_attempt(desk: Desk, early: Early) -> None:
+    look_after(desk, LONG)
+    desk.correct(early.id, mrn="43")
+    look_after(desk, LONG)
+    assert desk.state(early.id) == ("processing", "accepted", 3)
+
+
+def test_the_failure_that_was_corrected_does_not_fail_the_correction_under_a_second_id(desk: Desk) -> None:
+    one = desk.failed()
+    shown = desk.read(one)
+    desk.correct(one, mrn="42")
+    ago = (datetime.now(UTC) - datetime.fromisoformat(shown["failure"]["occurred_at"])).total_seconds()
+    assert desk.tell("failed", shown["cobalt_appointment_id"], ago=ago, event_id="evt_again") == "superseded"
+    look_after(desk, LONG)
+    assert desk.state(one) == ("processing", "accepted", 2)
+
+
+def test_the_failure_that_was_corrected_does_not_fail_the_correction_though_our_clocks_differ(desk: Desk) -> None:
+    one = desk.failed()
+    desk.correct(one, mrn="42")
+    with transaction(desk.api.engine) as session:  # who took it was two hours ahead of who sent the correction
+        session.execute(text("UPDATE events SET received_at = received_at + interval '2 hours'"))
+    look_after(desk, LONG)
+    assert desk.state(one) == ("processing", "accepted", 2)
+
+
+def test_an_old_failure_that_cobalt_tells_when_it_is_asked_does_not_fail_the_correction(desk: Desk) -> None:
+    one = desk.failed()
+    cobalt_id = desk.read(one)["cobalt_appointment_id"]
+    desk.cobalt.replies.append(Accepted(cobalt_id, "7", datetime.now(UTC)))
+    desk.correct(one, mrn="42")
+    body = json.loads(webhook_body("failed", cobalt_id, event_id="evt_listed"))
+    desk.cobalt.events["7"] = [body | {"created": (datetime.now(UTC) - timedelta(seconds=30)).isoformat()}]
+    for _ in range(2):
+        look_after(desk, LONG)
+    assert desk.state(one) == ("processing", "accepted", 2)
+    assert disposition(desk.api.engine, "evt_listed") == "superseded"
 
 
 # --- what is shown
