@@ -20,8 +20,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from service.stack.processes import Process, free_port
 from service.usecases import webhook_url
 from service.usecases.take_webhook import PATH
+from tests.scripted_cobalt import drip, listening, read_request
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -257,3 +259,22 @@ def test_a_webhook_command_says_when_cobalt_does_not_answer_or_there_is_no_accou
     monkeypatch.delenv("COBALT_ACCOUNT")
     monkeypatch.delenv("COBALT_ACCESS_TOKEN")
     assert "COBALT_ACCOUNT" in run("webhook", "list").err
+
+
+@pytest.mark.parametrize("arguments", [("list",), ("rotate",), ("remove", "1")])
+def test_a_cobalt_that_drips_is_given_up_when_its_time_is_over(
+    run: Run, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    def dripping(connection: socket.socket) -> None:
+        read_request(connection)
+        drip(connection, b"HTTP/1.1 200 OK\r\nX: 1\r\n")
+
+    with listening(dripping) as base_url:
+        monkeypatch.setenv("COBALT_BASE_URL", base_url)
+        monkeypatch.setenv("COBALT_TIMEOUT", "0.5")
+        ran = run("webhook", *arguments)
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err in {
+        f"cobalt-appointments: {what}\n"
+        for what in ("Cobalt did not answer: ReadTimeout", "Cobalt's reply cannot be read: ReadTimeout")
+    }
