@@ -1,11 +1,13 @@
 """How the web process runs; everything that depends on the place is a setting."""
 
+import os
 import sys
 from typing import Any
 
 from service import log, metric_files
 from service.config import Settings
 from service.errors import SettingsError
+from service.misspelt_settings import log_misspelt
 
 try:
     settings = Settings.from_env()
@@ -34,6 +36,7 @@ def on_starting(server: object) -> None:  # noqa: ARG001 (gunicorn's signature)
     """Log like everything else: gunicorn's own lines may hold addresses with anything in them."""
     log.configure(settings.log_level)
     log.adopt("gunicorn.error")
+    log_misspelt(os.environ)
 
 
 def child_exit(server: object, worker: Any) -> None:  # noqa: ANN401, ARG001 (gunicorn's signature)

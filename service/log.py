@@ -22,9 +22,9 @@ FIELDS = frozenset(
         "account", "address", "appointment_id", "attempt", "batch", "bytes", "category", "checks", "claimed",
         "cobalt_appointment_id", "constraint", "count", "counts", "database", "depth", "descriptors", "disposition",
         "error", "event", "event_id", "event_type", "http_status", "instance", "key_id", "level", "logger",
-        "method", "operation", "outcome", "pid", "problem", "reason_shape", "request_id", "route", "seconds",
-        "signal", "source", "sqlstate", "state", "status", "submission", "timestamp", "tries", "until", "version",
-        "where",
+        "method", "nearest", "operation", "outcome", "pid", "problem", "reason_shape", "request_id", "route", "seconds",
+        "setting", "signal", "source", "sqlstate", "state", "status", "submission", "timestamp", "tries", "until",
+        "version", "where",
     }
 )  # fmt: skip
 

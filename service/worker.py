@@ -15,6 +15,7 @@ from service import log, metrics
 from service.cobalt import Cobalt
 from service.db import make_engine, transaction
 from service.errors import DatabaseFaultError, DatabaseUnavailableError, SettingsError
+from service.misspelt_settings import log_misspelt
 from service.store.revision import is_current
 from service.usecases.ask_cobalt import Asker, sweep_unmatched
 from service.usecases.idempotency import forget_answers
@@ -136,6 +137,7 @@ class Ending:
 def run(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT."""
     log.configure(settings.log_level)
+    log_misspelt(os.environ)
     ending = Ending(settings.worker_grace.total_seconds())
     look = threading.Event()
     engine = make_engine(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from importlib import import_module
 from typing import NoReturn
@@ -13,12 +14,20 @@ from sqlalchemy.exc import DBAPIError
 
 from service import db, log
 from service.errors import AppointmentsError
+from service.misspelt_settings import find_misspelt
+
+LOGGING = ("worker",)
+"""These say it in their log."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="cobalt-appointments")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """The system of record between clinics' software and Cobalt's appointment robots."""
+    if context.invoked_subcommand not in LOGGING:
+        for name, meant in find_misspelt(os.environ):
+            click.echo(f"{name} in the environment is no setting{f'; was {meant} meant?' if meant else ''}", err=True)
 
 
 for name in (
