@@ -162,14 +162,80 @@ def _spool_dir(env: Env, name: str) -> Path:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """Everything that can be set from outside, read once at start. Secrets stay out of ``repr``."""
+class DatabaseSettings:
+    """What a command needs that asks the database only. Secrets stay out of ``repr``."""
 
     database_url: str = _setting(
         "PostgreSQL as a libpq URL, `postgresql://...`; sockets and several hosts allowed",
         _database_url,
         secret=True,
     )
+    statement_timeout: timedelta = _setting("seconds for one statement of the API", _seconds(10, 0.1, 600))
+
+    @classmethod
+    def from_env(cls) -> Self:
+        """Read and check these settings, and no other. ``NAME_FILE`` may name a file that holds the value of ``NAME``.
+
+        Raises:
+            SettingsError: A setting is missing or malformed; one line that names it, without its value.
+        """
+        env = _environment()
+        settings = cls(**{setting.name: _read(env, setting) for setting in fields(cls)})
+        settings._check_together()
+        return settings
+
+    def _check_together(self) -> None:
+        """Check what no setting tells alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountSettings(DatabaseSettings):
+    """What a command needs besides that knows the linked EHR accounts."""
+
+    cobalt_account: str | None = _setting("one account without a table row: its `access_token_reference_id`", _optional)
+    cobalt_access_token: str | None = _setting("the access token of that account", _optional_credential, secret=True)
+    cobalt_time_format: str = _setting(
+        "how that account is sent times: `as_given`, `12_hour` or `datetime`",
+        _choice("as_given", *TIME_FORMATS),
+    )
+    cobalt_timezone: str | None = _setting(
+        "the IANA time zone of that account's clinics; needed for `datetime`", _timezone
+    )
+    encryption_keys: tuple[str, ...] = _setting(
+        "Fernet keys for stored access tokens, comma-separated; the first encrypts",
+        _encryption_keys,
+        secret=True,
+    )
+
+    def _check_together(self) -> None:
+        if (self.cobalt_account is None) != (self.cobalt_access_token is None):
+            missing = "COBALT_ACCOUNT" if self.cobalt_account is None else "COBALT_ACCESS_TOKEN"
+            raise SettingsError(f"{missing}: is missing; COBALT_ACCOUNT and COBALT_ACCESS_TOKEN go together")
+        if self.cobalt_time_format == "datetime" and not self.cobalt_timezone:
+            raise SettingsError("COBALT_TIMEZONE: is needed when COBALT_TIME_FORMAT is datetime")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CobaltSettings(AccountSettings):
+    """What a command needs besides that calls Cobalt."""
+
+    cobalt_client_id: str = _setting("our client id at Cobalt", _credential, secret=True)
+    cobalt_client_secret: str = _setting("our client secret at Cobalt", _credential, secret=True)
+    cobalt_base_url: str = _setting("Cobalt's API; plain http only to a loopback address", _base_url)
+    cobalt_timeout: timedelta = _setting(
+        "seconds for one call to Cobalt in all, from the look-up of its name to the last byte of the reply",
+        _seconds(30, 0.1, 600),
+    )
+    cobalt_reply_max_bytes: int = _setting(
+        "the largest reply of Cobalt's that is read, unpacked; a hundred events take some 200 kB",
+        _integer(1_048_576, 1024, 67_108_864),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings(CobaltSettings):
+    """Everything that can be set from outside, read once at start by the processes that serve."""
+
     read_database_url: str | None = _setting(
         "a replica, as a libpq URL: lists, single appointments, timelines and figures are read there",
         _optional_database_url,
@@ -180,28 +246,8 @@ class Settings:
         "behind is not used",
         _seconds(10, 1, 600),
     )
-    cobalt_client_id: str = _setting("our client id at Cobalt", _credential, secret=True)
-    cobalt_client_secret: str = _setting("our client secret at Cobalt", _credential, secret=True)
     cobalt_webhook_secrets: tuple[str, ...] = _setting(
         "webhook secrets, comma-separated; any may match, so that they can be rotated", _secrets, secret=True
-    )
-    cobalt_base_url: str = _setting("Cobalt's API; plain http only to a loopback address", _base_url)
-    cobalt_account: str | None = _setting("one account without a table row: its `access_token_reference_id`", _optional)
-    cobalt_access_token: str | None = _setting("the access token of that account", _optional_credential, secret=True)
-    cobalt_time_format: str = _setting(
-        "how that account is sent times: `as_given`, `12_hour` or `datetime`",
-        _choice("as_given", *TIME_FORMATS),
-    )
-    cobalt_timezone: str | None = _setting(
-        "the IANA time zone of that account's clinics; needed for `datetime`", _timezone
-    )
-    cobalt_timeout: timedelta = _setting(
-        "seconds for one call to Cobalt in all, from the look-up of its name to the last byte of the reply",
-        _seconds(30, 0.1, 600),
-    )
-    cobalt_reply_max_bytes: int = _setting(
-        "the largest reply of Cobalt's that is read, unpacked; a hundred events take some 200 kB",
-        _integer(1_048_576, 1024, 67_108_864),
     )
     cobalt_concurrency: int = _setting(
         "calls to Cobalt in flight at once, per worker; an account has no more than are left free: alone half",
@@ -210,11 +256,6 @@ class Settings:
     lease_margin: timedelta = _setting(
         "seconds beyond `COBALT_TIMEOUT` for which a call is believed in, before its worker counts as lost",
         _seconds(30, 0, 3600),
-    )
-    encryption_keys: tuple[str, ...] = _setting(
-        "Fernet keys for stored access tokens, comma-separated; the first encrypts",
-        _encryption_keys,
-        secret=True,
     )
     spool_dir: Path = _setting("where events wait while PostgreSQL is away; must last", _spool_dir)
     spool_max_bytes: int = _setting(
@@ -256,7 +297,6 @@ class Settings:
     longest_wait: int = _setting(
         "seconds that `Prefer: wait` may wait; load balancers wait longer for an answer", _integer(30, 1, 300)
     )
-    statement_timeout: timedelta = _setting("seconds for one statement of the API", _seconds(10, 0.1, 600))
     overdue_after: timedelta = _setting(
         "seconds after which a request that is still processing is overdue; Cobalt's robots take minutes",
         _seconds(900, 1, 604_800),
@@ -304,34 +344,14 @@ class Settings:
         _choice("info", "debug", "info", "warning", "error"),
     )
 
-    @classmethod
-    def from_env(cls) -> Self:
-        """Read and check every setting. ``NAME_FILE`` may name a file that holds the value of ``NAME``.
 
-        Raises:
-            SettingsError: A setting is missing or malformed; one line that names it, without its value.
-        """
-        env = _environment()
-        settings = cls(**{setting.name: _read(env, setting) for setting in fields(cls)})
-        settings._check_together()
-        return settings
-
-    def _check_together(self) -> None:
-        if (self.cobalt_account is None) != (self.cobalt_access_token is None):
-            missing = "COBALT_ACCOUNT" if self.cobalt_account is None else "COBALT_ACCESS_TOKEN"
-            raise SettingsError(f"{missing}: is missing; COBALT_ACCOUNT and COBALT_ACCESS_TOKEN go together")
-        if self.cobalt_time_format == "datetime" and not self.cobalt_timezone:
-            raise SettingsError("COBALT_TIMEZONE: is needed when COBALT_TIME_FORMAT is datetime")
-
-
-def read_database_url() -> str:
-    """Read and check DATABASE_URL alone: a migration must not depend on Cobalt's credentials.
+def read_setting(name: str) -> Any:  # noqa: ANN401 (each setting has its own type)
+    """Read and check one setting, by its name in ``Settings``.
 
     Raises:
         SettingsError: It is missing or malformed; one line that names it, without its value.
     """
-    url: str = _read(_environment(), next(one for one in fields(Settings) if one.name == "database_url"))
-    return url
+    return _read(_environment(), next(one for one in fields(Settings) if one.name == name))
 
 
 def _environment() -> Env:
@@ -340,6 +360,8 @@ def _environment() -> Env:
 
 def _read(env: Env, setting: Field[Any]) -> Any:  # noqa: ANN401
     name = setting.name.upper()
+    if os.environ.get(name) and os.environ.get(f"{name}_FILE"):
+        raise SettingsError(f"{name}: is given twice, by itself and by {name}_FILE; keep one of them")
     try:
         return setting.metadata["read"](env, name)
     except EnvError as error:

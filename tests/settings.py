@@ -25,5 +25,6 @@ def settings_from(**environment: str) -> Settings:
                 if name in os.environ:
                     patch.delenv(name)
         for name, value in (REQUIRED | environment).items():
-            patch.setenv(name, value)
+            if name in environment or f"{name}_FILE" not in environment:
+                patch.setenv(name, value)
         return Settings.from_env()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 
 import click
-from rich.table import Table
 
-from service.cli.context import open_engine, show
-from service.config import TIME_FORMATS, Settings, fits_a_header
+from service.cli.context import open_engine
+from service.cli.listing import json_option, show
+from service.config import TIME_FORMATS, AccountSettings, fits_a_header
 from service.db import transaction
 from service.store import accounts as store
 from service.usecases.accounts import add_account
@@ -43,7 +43,7 @@ def add(name: str, reference: str | None, access_token: str, time_format: str, t
     """Store an account; its access token is encrypted with the first of ENCRYPTION_KEYS."""
     if time_format == "datetime" and not timezone:
         raise click.UsageError("--timezone is needed with --time-format datetime")
-    settings = Settings.from_env()
+    settings = AccountSettings.from_env()
     with transaction(open_engine(settings)) as session:
         add_account(
             session,
@@ -57,17 +57,21 @@ def add(name: str, reference: str | None, access_token: str, time_format: str, t
 
 
 @accounts.command("list")
-def list_accounts() -> None:
+@json_option
+def list_accounts(*, as_json: bool) -> None:
     """List the accounts, without their tokens."""
-    settings = Settings.from_env()
-    table = Table("name", "reference", "time format", "time zone", "kept in")
+    settings = AccountSettings.from_env()
+    rows = []
     if settings.cobalt_account:
         own = settings.cobalt_account
-        table.add_row(own, own, settings.cobalt_time_format, settings.cobalt_timezone or "", "the environment")
+        rows.append((own, own, settings.cobalt_time_format, settings.cobalt_timezone, "the environment"))
     with transaction(open_engine(settings)) as session:
-        for account in store.list_accounts(session):
-            table.add_row(account.name, account.reference, account.time_format, account.timezone or "", "the table")
-    show(table)
+        rows += [
+            (account.name, account.reference, account.time_format, account.timezone, "the table")
+            for account in store.list_accounts(session)
+        ]
+    columns = ("name", "reference", "time_format", "timezone", "kept_in")
+    show(columns, [dict(zip(columns, row, strict=True)) for row in rows], as_json=as_json)
 
 
 @accounts.command()

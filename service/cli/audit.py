@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import click
-from rich.table import Table
 
-from service.cli.context import Duration, open_engine, show
+from service.cli.context import Duration, open_engine
+from service.cli.listing import json_option, show
 from service.db import transaction
 from service.store import audit as store
 
-if TYPE_CHECKING:
-    from service.models import PhiRead
-
+COLUMNS = ("at", "reader", "key_id", "operation", "filters", "record_ids", "request_id")
 SHOWN = 3
-"""Ids of a read in the table; `--json` has all."""
+"""Ids of a read that are shown to people; `--json` has all."""
 
 _time = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 
@@ -31,7 +27,7 @@ _time = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 @click.option("--from", "first", type=_time, help="Only from this day or time on, in UTC.")
 @click.option("--to", "last", type=_time, help="Only before this day or time, in UTC.")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="How many at most.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, in place of a table.")
+@json_option
 def audit(
     *,
     key: str | None,
@@ -54,35 +50,18 @@ def audit(
             until=last and last.replace(tzinfo=UTC),
             limit=limit,
         )
-    if as_json:
-        for read in reads:
-            click.echo(json.dumps(_as_json(read)))
-        return
-    table = Table("at", "reader", "key", "operation", "filters", "shown", "request")
-    for read in reads:
-        more = [f"and {len(read.record_ids) - SHOWN} more"] if len(read.record_ids) > SHOWN else []
-        table.add_row(
-            read.at.astimezone(UTC).isoformat(timespec="seconds"),
-            read.reader,
-            read.key_id or "",
-            read.operation,
-            " ".join(read.filters),
-            " ".join(read.record_ids[:SHOWN] + more),
-            read.request_id or "",
-        )
-    show(table)
+    names = [column for column in COLUMNS if column != "record_ids"]
+    rows = (
+        {name: getattr(read, name) for name in names}
+        | {"record_ids": read.record_ids if as_json else _in_short(read.record_ids)}
+        for read in reads
+    )
+    show(COLUMNS, rows, as_json=as_json)
 
 
-def _as_json(read: PhiRead) -> dict[str, object]:
-    return {
-        "at": read.at.astimezone(UTC).isoformat(),
-        "reader": read.reader,
-        "key_id": read.key_id,
-        "request_id": read.request_id,
-        "operation": read.operation,
-        "filters": read.filters,
-        "record_ids": read.record_ids,
-    }
+def _in_short(record_ids: list[str]) -> list[str]:
+    more = [f"and {len(record_ids) - SHOWN} more"] if len(record_ids) > SHOWN else []
+    return record_ids[:SHOWN] + more
 
 
 COMMANDS = (audit,)

@@ -1,4 +1,4 @@
-"""What most commands need: the settings, a database, and tables for people."""
+"""What most commands need: the settings, a database, who types, and durations."""
 
 from __future__ import annotations
 
@@ -8,29 +8,25 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 
-from service.config import Settings
+from service.config import DatabaseSettings
 from service.db import make_engine
 
 if TYPE_CHECKING:
-    from rich.table import Table
     from sqlalchemy import Engine
 
 LONGEST = 6
-UNBROKEN = 1000
-"""Columns where there is no terminal: an id that is broken in two can be neither found nor copied."""
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-def open_engine(settings: Settings | None = None, *, statement_timeout: timedelta | None = None) -> Engine:
+def open_engine(settings: DatabaseSettings | None = None, *, statement_timeout: timedelta | None = None) -> Engine:
     """Make a small pool for one command, closed when the command ends.
 
     Args:
         settings: Read anew when they are not given.
         statement_timeout: For one statement; the settings', when it is not given.
     """
-    settings = settings or Settings.from_env()
+    settings = settings or DatabaseSettings.from_env()
     engine = make_engine(
         settings.database_url,
         pool=2,
@@ -39,14 +35,6 @@ def open_engine(settings: Settings | None = None, *, statement_timeout: timedelt
     )
     click.get_current_context().call_on_close(engine.dispose)
     return engine
-
-
-def show(table: Table) -> None:
-    """Print a table, its texts as they are: rich would read ``[red]`` in a name as a colour."""
-    console = Console(markup=False, emoji=False, highlight=False)
-    if not console.is_terminal:
-        console.width = UNBROKEN
-    console.print(table)
 
 
 def os_user() -> str:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 from cryptography.fernet import Fernet
-from rich.table import Table
 
-from service.cli.context import Duration, open_engine, show
+from service.cli.context import Duration, open_engine
+from service.cli.listing import json_option, show
 from service.db import transaction
 from service.store import api_keys
 from service.usecases.api_keys import SCOPES, create_key
@@ -41,14 +41,16 @@ def create(name: str, scopes: tuple[str, ...], expires_in: timedelta | None) -> 
 
 
 @keys.command("list")
-def list_keys() -> None:
+@json_option
+def list_keys(*, as_json: bool) -> None:
     """List the keys: never the keys themselves."""
-    table = Table("id", "name", "scopes", "state", "created", "expires", "last used")
+    columns = ("id", "name", "scopes", "state", "created_at", "expires_at", "last_used_at")
     with transaction(open_engine()) as session:
-        for key in api_keys.list_keys(session):
-            times = (key.created_at, key.expires_at, key.last_used_at)
-            table.add_row(key.id, key.name, " ".join(key.scopes), _state(key), *(_short(time) for time in times))
-    show(table)
+        rows = [
+            {name: _state(key) if name == "state" else getattr(key, name) for name in columns}
+            for key in api_keys.list_keys(session)
+        ]
+    show(columns, rows, as_json=as_json)
 
 
 @keys.command()
@@ -71,10 +73,6 @@ def _state(key: ApiKey) -> str:
     if key.revoked_at:
         return "revoked"
     return "expired" if key.expires_at and key.expires_at <= datetime.now(UTC) else "valid"
-
-
-def _short(time: datetime | None) -> str:
-    return time.astimezone(UTC).strftime("%Y-%m-%d %H:%MZ") if time else "never"
 
 
 COMMANDS = (keys,)

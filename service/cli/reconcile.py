@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
@@ -10,8 +11,9 @@ from rich.console import Console
 from rich.progress import track
 
 from service.cli.context import Duration, open_engine, os_user
+from service.cli.listing import json_option, show
 from service.cobalt import Cobalt
-from service.config import Settings
+from service.config import Settings, read_setting
 from service.db import transaction
 from service.errors import AppointmentsError, CobaltError
 from service.store import asking
@@ -23,31 +25,36 @@ from service.usecases.ask_cobalt import Asker
 @click.command()
 @click.option("--since", type=Duration(), default="7d", show_default=True, help="How far back to look, like 12h or 7d.")
 @click.option("--dry-run", is_flag=True, help="Only list what would be asked about.")
-def reconcile(since: timedelta, *, dry_run: bool) -> None:
+@json_option
+def reconcile(since: timedelta, *, dry_run: bool, as_json: bool) -> None:
     """Ask Cobalt at once about everything that was sent and has no outcome."""
     settings = Settings.from_env()
     engine = open_engine(settings)
     with transaction(engine) as session:
         questions = asking.open_questions(session, since=datetime.now(UTC) - since)
     if dry_run:
-        for question in questions:
-            click.echo(f"{question.appointment_id}  {question.submission}  sent {question.sent_at.isoformat()}")
+        columns = ("appointment_id", "submission", "sent_at")
+        rows = ({name: getattr(question, name) for name in columns} for question in questions)
+        show(columns, rows, as_json=as_json)
         click.echo(f"{len(questions)} would be asked about", err=True)
         return
     counts: Counter[str] = Counter()
     console = Console(stderr=True)
     with Cobalt(settings) as client:
         asker = Asker(engine, settings, client)
-        for question in track(questions, "asking Cobalt", console=console):
+        for question in track(questions, "asking Cobalt", console=console, disable=not console.is_terminal):
             try:
                 counts[asker.ask(question)] += 1
             except CobaltError as error:
-                console.print(f"{question.appointment_id}: {error}")
+                console.print(f"{question.appointment_id}: {error}", markup=False, soft_wrap=True)
                 counts["no answer"] += 1
             except AppointmentsError as error:
-                console.print(f"{question.appointment_id}: {error}")
+                console.print(f"{question.appointment_id}: {error}", markup=False, soft_wrap=True)
                 counts["could not ask"] += 1
-    click.echo(", ".join(f"{count} {what}" for what, count in sorted(counts.items())) or "nothing to ask about")
+    if as_json:
+        click.echo(json.dumps(counts))
+    else:
+        click.echo(", ".join(f"{count} {what}" for what, count in sorted(counts.items())) or "nothing to ask about")
 
 
 _why = click.option("--why", help="Kept, and shown in the timeline to who sees patients' data.")
@@ -62,13 +69,12 @@ def adopt(appointment_id: str, cobalt_appointment_id: str, why: str | None) -> N
 
     For a person who looked at the candidates that the API shows, or into the EHR. Who decided is kept.
     """
-    settings = Settings.from_env()
     adopt_by_hand(
-        open_engine(settings),
+        open_engine(),
         appointment_id,
         cobalt_appointment_id,
         person=Person(os_user(), why),
-        overdue_after=settings.overdue_after,
+        overdue_after=read_setting("overdue_after"),
     )
 
 

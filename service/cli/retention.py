@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
-from service.cli.context import Duration, open_engine, show
+from service.cli.context import Duration, open_engine
+from service.cli.listing import json_option, show
 from service.store.retention import Limits
 from service.usecases.retention import count_due, count_unread, remove_due
 
@@ -21,7 +21,8 @@ PATIENCE = timedelta(hours=1)
 @click.option("--keep", type=Duration(), required=True, help="How long settled appointments are kept, like 400d.")
 @click.option("--keep-payloads", type=Duration(), help="How long what Cobalt said, and notes, are kept; as --keep.")
 @click.option("--dry-run", is_flag=True, help="Only count what would be removed.")
-def retention(keep: timedelta, keep_payloads: timedelta | None, *, dry_run: bool) -> None:
+@json_option
+def retention(keep: timedelta, keep_payloads: timedelta | None, *, dry_run: bool, as_json: bool) -> None:
     """Remove what is past its time: settled appointments with all their history, and before that the contents of
     events and notes.
 
@@ -36,22 +37,21 @@ def retention(keep: timedelta, keep_payloads: timedelta | None, *, dry_run: bool
     engine = open_engine(statement_timeout=PATIENCE)
     due = count_due(engine, limits)
     if dry_run:
-        _report("would be removed", due)
+        _report("would_be_removed", due, as_json=as_json)
     else:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True)) as progress:
+        console = Console(stderr=True)
+        with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
             tasks = {name: progress.add_task(name, total=total) for name, total in due.items()}
             removed = remove_due(engine, limits, on_progress=lambda kind, count: progress.advance(tasks[kind], count))
-        _report("removed", removed)
+        _report("removed", removed, as_json=as_json)
     if unread := count_unread(engine, limits):
         click.echo(f"{unread} quarantined records stay, because no replay could read them yet", err=True)
 
 
-def _report(title: str, counts: dict[str, int]) -> None:
-    table = Table("", title)
-    for name, count in counts.items():
-        table.add_row(name, str(count))
-    show(table)
+def _report(column: str, counts: dict[str, int], *, as_json: bool) -> None:
+    rows = [{"kind": kind, column: count} for kind, count in counts.items()]
+    show(("kind", column), rows, as_json=as_json)
 
 
 COMMANDS = (retention,)

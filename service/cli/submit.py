@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from service.cli.context import open_engine, os_user
-from service.config import Settings
+from service.config import AccountSettings
 from service.db import transaction
 from service.errors import DatabaseUnavailableError
 from service.request_file import Problem, UnreadableFileError, read_request_file
@@ -58,7 +58,7 @@ def submit(file: Path, *, dry_run: bool, again: bool, digits_are_right: bool, ye
     Prints the ids, in the order of the rows. A row that has asked before, in whatever file, gets the id it has: who
     runs a file again sees what became of it. Patient, start, provider, location, type and account make it the same.
     """
-    engine = open_engine(settings := Settings.from_env())
+    engine = open_engine(settings := AccountSettings.from_env())
     report = Report("standard input" if file == STANDARD_INPUT else file.name, as_json=as_json)
     with transaction(engine) as session:
         accounts = account_timezones(session, settings)

@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 import click
 
 from service.cli.context import open_engine
+from service.cli.listing import json_option, show
 from service.cobalt import Cobalt
-from service.config import Settings, is_loopback
+from service.config import CobaltSettings, is_loopback
 from service.db import transaction
 from service.usecases.accounts import account_timezones, get_credentials
 from service.usecases.webhook_url import judge
@@ -48,7 +49,7 @@ def register(url: str, account: str | None, secret_file: Path | None, *, force: 
     Refused is a URL that is not https, does not lead to /webhooks/cobalt, or is answered by something else than this
     service. That nobody answers there yet is only said: the secret comes first.
     """
-    settings = Settings.from_env()
+    settings = CobaltSettings.from_env()
     cobalt_is_here = is_loopback(urlsplit(settings.cobalt_base_url).hostname or "")
     judgement = judge(url, cobalt_is_here=cobalt_is_here)
     if judgement.fault and not force:
@@ -61,12 +62,13 @@ def register(url: str, account: str | None, secret_file: Path | None, *, force: 
 
 @webhook.command("list")
 @_account
-def list_webhooks(account: str | None) -> None:
+@json_option
+def list_webhooks(account: str | None, *, as_json: bool) -> None:
     """List the registered URLs."""
-    settings = Settings.from_env()
+    settings = CobaltSettings.from_env()
     with Cobalt(settings) as client:
-        for registered in client.list_webhooks(_credentials(settings, account)):
-            click.echo(f"{registered.id}  {registered.url}")
+        registered = client.list_webhooks(_credentials(settings, account))
+    show(("id", "url"), ({"id": one.id, "url": one.url} for one in registered), as_json=as_json)
 
 
 @webhook.command()
@@ -74,7 +76,7 @@ def list_webhooks(account: str | None) -> None:
 @_account
 def remove(webhook_id: str, account: str | None) -> None:
     """Remove a registered URL."""
-    settings = Settings.from_env()
+    settings = CobaltSettings.from_env()
     with Cobalt(settings) as client:
         client.remove_webhook(_credentials(settings, account), webhook_id)
 
@@ -87,7 +89,7 @@ def rotate(account: str | None, secret_file: Path | None) -> None:
 
     Put it in front of the old one in COBALT_WEBHOOK_SECRETS: any may match, so nothing is refused meanwhile.
     """
-    settings = Settings.from_env()
+    settings = CobaltSettings.from_env()
     with _giving_out(secret_file) as give_out, Cobalt(settings) as client:
         give_out(client.rotate_webhook_secret(_credentials(settings, account)))
 
@@ -119,7 +121,7 @@ def _giving_out(file: Path | None) -> Iterator[Callable[[str], None]]:
             file.unlink()
 
 
-def _credentials(settings: Settings, account: str | None) -> Credentials:
+def _credentials(settings: CobaltSettings, account: str | None) -> Credentials:
     with transaction(open_engine(settings)) as session:
         names = list(account_timezones(session, settings))
         if account is None and not names:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from service.cobalt.exchange import Received
-    from service.config import Settings
+    from service.config import CobaltSettings
 
 BOOKING_REPLY = 65_536
 """Bytes: what a call that books or corrects is answered is a few hundred long."""
@@ -62,7 +62,7 @@ class Registered:
 class Cobalt:
     """Calls Cobalt. Safe to share between threads."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: CobaltSettings) -> None:
         self._network = Network(settings.cobalt_base_url, settings.cobalt_timeout.total_seconds())
         self._most = settings.cobalt_reply_max_bytes
         self._headers = {

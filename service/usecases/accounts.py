@@ -14,23 +14,23 @@ from service.store import accounts
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from service.config import Settings
+    from service.config import AccountSettings
 
 
-def account_timezones(session: Session, settings: Settings) -> dict[str, str | None]:
+def account_timezones(session: Session, settings: AccountSettings) -> dict[str, str | None]:
     """List the accounts that an appointment can be submitted for, each with its zone; the environment's comes first."""
     own = {settings.cobalt_account: settings.cobalt_timezone} if settings.cobalt_account else {}
     return own | accounts.list_timezones(session) | own
 
 
-def account_references(session: Session, settings: Settings) -> dict[str, str]:
+def account_references(session: Session, settings: AccountSettings) -> dict[str, str]:
     """Map Cobalt's ``access_token_reference_id`` to our account, for every account."""
     stored = {account.reference: account.name for account in accounts.list_accounts(session)}
     own = {settings.cobalt_account: settings.cobalt_account} if settings.cobalt_account else {}
     return stored | own
 
 
-def get_credentials(session: Session, settings: Settings, name: str) -> Credentials:
+def get_credentials(session: Session, settings: AccountSettings, name: str) -> Credentials:
     """Get what a call on behalf of an account needs.
 
     Raises:
@@ -57,7 +57,7 @@ def get_credentials(session: Session, settings: Settings, name: str) -> Credenti
 
 def add_account(
     session: Session,
-    settings: Settings,
+    settings: AccountSettings,
     *,
     name: str,
     reference: str,
@@ -85,7 +85,7 @@ def add_account(
     )
 
 
-def _fernet(settings: Settings) -> MultiFernet:
+def _fernet(settings: AccountSettings) -> MultiFernet:
     if not settings.encryption_keys:
         raise SettingsError("ENCRYPTION_KEYS: is missing; stored access tokens are encrypted with it")
     return MultiFernet([Fernet(key) for key in settings.encryption_keys])

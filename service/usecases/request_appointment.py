@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-    from service.config import Settings
+    from service.config import AccountSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ class AppointmentRequest:
     request_id: str
 
 
-def request_appointment(session: Session, settings: Settings, wanted: AppointmentRequest) -> Appointment:
+def request_appointment(session: Session, settings: AccountSettings, wanted: AppointmentRequest) -> Appointment:
     """Record a request, in the caller's transaction; once that is committed, a worker submits it.
 
     Raises:

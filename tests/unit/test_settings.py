@@ -156,6 +156,14 @@ def test_a_value_may_come_from_a_file(tmp_path: Path) -> None:
     assert (settings.cobalt_client_secret, settings.cobalt_webhook_secrets) == (CANARY, (CANARY,))
 
 
+def test_a_value_and_a_file_for_one_setting_are_one_too_many(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("other")
+    assert_names(
+        refusal(COBALT_CLIENT_SECRET=CANARY, COBALT_CLIENT_SECRET_FILE=str(tmp_path / "secret")), "COBALT_CLIENT_SECRET"
+    )
+    assert settings_from(COBALT_ACCOUNT="", COBALT_ACCOUNT_FILE="").cobalt_account is None
+
+
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     garbage = tmp_path / "garbage"
     garbage.write_bytes(b"\xff\xfe\x00")
