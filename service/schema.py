@@ -6,6 +6,7 @@ Only what deploys needs it, and none of the processes that run: loading Alembic 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from psycopg import sql
 from sqlalchemy import create_engine
 
@@ -25,21 +27,49 @@ from service.sessions import connect
 
 def upgrade(url: str) -> None:
     """Bring the database at a libpq URL to the newest schema, waiting for it for up to 15 seconds."""
+    wait_for_database(url)
+    command.upgrade(_alembic(url), "head")
+
+
+def wait_for_database(url: str) -> None:
+    """Wait until a database answers, for up to 15 seconds.
+
+    Raises:
+        DatabaseUnavailableError: It does not.
+    """
     deadline = time.monotonic() + 15
     while True:
         try:
             with connect(url):
-                break
+                return
         except psycopg.OperationalError as error:
             if time.monotonic() > deadline:
                 raise DatabaseUnavailableError(f"PostgreSQL does not answer: {type(error).__name__}") from error
             time.sleep(0.2)
-    command.upgrade(_alembic(url), "head")
 
 
 def downgrade(url: str, revision: str) -> None:
     """Take the schema back to a revision."""
     command.downgrade(_alembic(url), revision)
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One state of the schema.
+
+    Args:
+        number: Of the migration that leads to it, like ``0010``.
+        title: What that does.
+    """
+
+    number: str
+    title: str
+
+
+def list_revisions() -> list[Revision]:
+    """List the states that the schema can be in, oldest first; the database without one comes before them."""
+    scripts = ScriptDirectory(str(Path(migrations.__file__).parent)).walk_revisions()
+    return [Revision(one.revision, one.doc.partition("\n")[0]) for one in scripts][::-1]
 
 
 def differences(url: str) -> list[str]:

@@ -15,10 +15,16 @@ if TYPE_CHECKING:
 
 def is_current(session: Session) -> bool:
     """Tell whether a database has had every migration that this code comes with."""
-    if session.scalar(text("SELECT to_regclass('alembic_version')")) is None:
-        return False
-    applied = session.scalar(text("SELECT version_num FROM alembic_version"))
+    applied = find_revision(session)
     return applied is not None and applied >= _newest()
+
+
+def find_revision(session: Session) -> str | None:
+    """Find the number of the last migration that a database has had; None where it has had none."""
+    if session.scalar(text("SELECT to_regclass('alembic_version')")) is None:
+        return None
+    found: str | None = session.scalar(text("SELECT version_num FROM alembic_version"))
+    return found
 
 
 def _newest() -> str:

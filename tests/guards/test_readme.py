@@ -27,7 +27,7 @@ MAKEFILE = (PROJECT / "Makefile").read_text()
 # From the interface; those of later issues are added when they are made.
 COMMANDS = (
     *("demo", "dev", "worker", "sandbox", "submit", "reconcile", "prove", "bench", "db upgrade", "db check"),
-    *("attack", "db recount"),
+    *("attack", "db recount", "db current", "db history", "db downgrade"),
     *("keys create", "keys list", "keys revoke", "accounts add", "accounts list", "accounts remove"),
     *("webhook register", "webhook list", "webhook remove", "webhook rotate"),
     *("quarantine list", "quarantine show", "quarantine replay", "audit", "retention"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -34,9 +35,79 @@ def test_a_command_that_is_refused_says_so_in_one_line(
     run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("COBALT_CLIENT_ID")
-    ran = run("keys", "list")
+    ran = run("webhook", "list")
     assert (ran.code, ran.out) == (1, "")
     assert re.fullmatch(r"cobalt-appointments: COBALT_CLIENT_ID: is missing[^\n]*\n", ran.err)
+
+
+NEEDS_THE_DATABASE_ONLY = (
+    ("keys", "create", "--name", "x", "--scope", "read"),
+    ("keys", "list"),
+    ("audit",),
+    ("quarantine", "list"),
+    ("quarantine", "replay", "--all"),
+    ("retention", "--keep", "400d"),
+    ("accounts", "list"),
+    ("accounts", "remove", "kept"),
+    ("db", "upgrade"),
+    ("db", "current"),
+    ("db", "history"),
+    ("db", "recount"),
+)
+
+
+@pytest.mark.parametrize("command", NEEDS_THE_DATABASE_ONLY, ids=" ".join)
+def test_a_command_reads_no_setting_that_it_does_not_need(
+    run: Callable[..., Ran], environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    if "remove" in command:
+        assert run("accounts", "add", "kept", "--access-token", "x").code == 0
+    for name in environment.keys() - {"DATABASE_URL"}:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PORT", "nonsense")
+    ran = run(*command)
+    assert (ran.code, ran.err) == (0, "")
+
+
+def test_a_command_that_calls_cobalt_needs_no_webhook_secret_yet(
+    run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COBALT_WEBHOOK_SECRETS")
+    assert "Cobalt did not answer" in run("webhook", "register", "https://appointments.invalid/webhooks/cobalt").err
+
+
+def test_a_misspelt_setting_is_named_without_its_value(
+    run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABSE_URL", "postgresql://canary")
+    ran = run("keys", "list")
+    assert ran.code == 0
+    assert ran.err == "DATABSE_URL in the environment is no setting; was DATABASE_URL meant?\n"
+
+
+LISTS = (
+    ("keys", "list"),
+    ("accounts", "list"),
+    ("audit",),
+    ("quarantine", "list"),
+    ("retention", "--keep", "400d", "--dry-run"),
+    ("db", "current"),
+    ("db", "history"),
+)
+
+
+@pytest.mark.parametrize("command", LISTS, ids=" ".join)
+def test_what_is_listed_goes_into_a_pipe_without_boxes_and_to_programs_as_json(
+    run: Callable[..., Ran], api: Api, book: Book, command: tuple[str, ...]
+) -> None:
+    book.queued()  # by a key, unmasked
+    assert api.call("POST", "/webhooks/cobalt", data=b"").status_code == 401
+    plain, as_json = run(*command), run(*command, "--json")
+    assert plain.code == as_json.code == 0
+    assert plain.out.isascii()
+    rows = [json.loads(line) for line in as_json.out.splitlines()]
+    assert len(rows) == len(plain.out.splitlines())
+    assert rows or command[0] == "quarantine"
 
 
 # keys
@@ -191,6 +262,51 @@ def test_db_finds_the_url_in_a_file(
     assert run("db", "upgrade").code == 0
     with connect(empty_database_url) as connection:
         assert connection.execute("SELECT count(*) FROM appointments").fetchone() == (0,)
+
+
+def test_db_says_what_it_did_where_it_is_and_what_is_left(
+    run: Callable[..., Ran], empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", empty_database_url)
+    newest = json.loads(run("db", "history", "--json").out.splitlines()[-1])["revision"]
+    assert json.loads(run("db", "current", "--json").out) == {"revision": None, "left": int(newest)}
+    first = run("db", "upgrade").out.splitlines()
+    assert first[0] == "0001  Create the tables."
+    assert first[-1] == f"the schema was at nothing, and is at {newest}, the newest"
+    assert run("db", "upgrade").out == f"the schema is as before at {newest}, the newest\n"
+    back = run("db", "downgrade", "0008", "--yes")
+    assert (back.code, back.out) == (0, f"the schema was at {newest}, and is at 0008\n")
+    done = {row["revision"]: row["done"] for row in map(json.loads, run("db", "history", "--json").out.splitlines())}
+    assert (done["0008"], done["0009"]) == ("yes", "no")
+    assert run("db", "upgrade").out.splitlines()[0].startswith("0009  ")
+
+
+@pytest.mark.parametrize("revision", ["0099", "base", "head", "0", "-1"])
+def test_db_downgrade_goes_back_to_a_migration_that_was_only(run: Callable[..., Ran], revision: str) -> None:
+    ran = run("db", "downgrade", "--yes", "--", revision)
+    assert ran.code == 1
+    assert "there is no revision" in ran.err
+
+
+def test_db_downgrade_asks_before_it_loses_anything(run: Callable[..., Ran]) -> None:
+    before = run("db", "current").out
+    ran = run("db", "downgrade", "0008", stdin=b"n\n")
+    assert ran.code == 1
+    assert "lose what they added?" in ran.err
+    assert run("db", "current").out == before
+
+
+def test_db_says_when_the_database_is_newer_than_the_code(run: Callable[..., Ran], environment: dict[str, str]) -> None:
+    with connect(environment["DATABASE_URL"], autocommit=True) as connection:
+        (now,) = connection.execute("SELECT version_num FROM alembic_version").fetchone() or ("",)
+        try:
+            connection.execute("UPDATE alembic_version SET version_num = '9999'")
+            for command in ("upgrade", "current", "history"):
+                ran = run("db", command)
+                assert (ran.code, ran.out) == (1, "")
+                assert "9999, which this version of the service does not know" in ran.err
+        finally:
+            connection.execute("UPDATE alembic_version SET version_num = %s", [now])
 
 
 def test_db_check_refuses_a_database_that_holds_appointments(run: Callable[..., Ran], api: Api) -> None:
