@@ -36,10 +36,12 @@ DRILLS = tuple(f"tests/e2e/test_{name}.py" for name in ("prove", "broken_variant
 SHARING = tuple(
     f"tests/e2e/test_{name}.py"
     for name in (
-        *("canaries", "docs_page", "files", "hostile_bodies", "python_client", "schemathesis"),
+        *("canaries", "docs_page", "examples", "files", "hostile_bodies", "python_client", "schemathesis"),
         *("webhook_framing", "worker"),
     )
 )
+SHARED_ENV = {"LONGEST_WAIT": "1", "WEB_CONCURENCY": "1"}
+"""One of them is misspelt on purpose: it changes nothing, and is pointed out."""
 
 os.environ.update(hostile.ENVIRONMENT)
 
@@ -144,7 +146,7 @@ def stack(server_url: str, template: str) -> Iterator[Stack]:
     """The whole service running: web, worker and sandbox, on a database of its own."""
     with (
         fresh_database(server_url, template) as url,
-        running(database_url=url, sandbox_options=["--delay", "0.1"], env={"LONGEST_WAIT": "1"}) as stack,
+        running(database_url=url, sandbox_options=["--delay", "0.1"], env=SHARED_ENV) as stack,
     ):
         yield stack
 

@@ -2,14 +2,17 @@
 
 import contextlib
 import fcntl
+import json
 import os
 import shlex
+import sysconfig
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
 
+from service.stack.demo import APPOINTMENT
 from service.stack.processes import PortTakenError, ProcessError, interrupt_once
 from service.stack.stack import PROJECT, Stack, chosen_port
 
@@ -48,31 +51,64 @@ def _run(console: Console) -> None:
         key_name=f"dev {time.strftime('%Y-%m-%d %H:%M:%S')}",
     )
     console.print("starting PostgreSQL, the sandbox, a web instance and a worker")
-    with stack:
-        console.print(_welcome(stack), markup=False)
+    with stack, _environment(stack) as environment:
+        console.print(welcome(stack, environment), markup=False)
         while True:
             stack.check()
             time.sleep(CHECK_INTERVAL)
 
 
-def _welcome(stack: Stack) -> str:
-    body = (
-        '{"mrn":"123456789","location":"Main Clinic","date":"2030-01-15","time":"10:00",'
-        '"provider":"Dr. Smith","type":"new_patient"}'
-    )
-    call = f"curl -s -H {shlex.quote(f'Authorization: Bearer {stack.api_key}')}"
+def welcome(stack: Stack, environment: Path) -> str:
+    """Say where everything is, and what to try; each command can be pasted into a shell."""
+    call = 'curl -s -H "Authorization: Bearer $key"'
+    submit = f"{call} -H 'Content-Type: application/json' $api/v1/appointments -d"
     return f"""
 service       {stack.url}
+the API       {stack.url}/docs
 sandbox       {stack.sandbox_url}
 database      {stack.database_url}
 API key       {stack.api_key}
 logs          {stack.logs}
 
-submit one    {call} -H 'Content-Type: application/json' -d {shlex.quote(body)} {stack.url}/v1/appointments
-read them     {call} {stack.url}/v1/appointments
+In another shell:
+. {shlex.quote(str(environment))}
+
+# one that is created, and one that fails, each within seconds
+{submit} {shlex.quote(json.dumps(APPOINTMENT))}
+{submit} {shlex.quote(json.dumps(APPOINTMENT | {"location": "Double Booked"}))}
+
+# what became of them, and why
+{call} "$api/v1/appointments?limit=5"
+{call} $api/v1/stats
+
+# the command line
+cobalt-appointments keys list
+cobalt-appointments submit --help
+cobalt-appointments reconcile --dry-run
 
 Ctrl-C ends it; the data stays in {stack.directory}.
 """
+
+
+@contextlib.contextmanager
+def _environment(stack: Stack) -> Iterator[Path]:
+    """Have a file to source for as long as the stack runs: it holds the secrets of this run."""
+    path = stack.directory / "environment"
+    write_environment(stack, path)
+    try:
+        yield path
+    finally:
+        path.unlink()
+
+
+def write_environment(stack: Stack, path: Path) -> None:
+    """Write the environment of the command line, and what the examples of the README need, for one's own shell."""
+    names = {**stack.env, "PATH": f"{sysconfig.get_path('scripts')}:$PATH", "api": stack.url, "key": stack.api_key}
+    path.unlink(missing_ok=True)
+    with open(path, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        for name, value in names.items():
+            text = f'"{value}"' if name == "PATH" else shlex.quote(value)
+            file.write(f"export {name}={text}\n")
 
 
 @contextlib.contextmanager
