@@ -11,6 +11,7 @@ import psycopg
 
 from service.db import make_engine, transaction
 from service.sessions import connect
+from service.stack.attack.asking import appointment_for
 from service.stack.attack.finding import MOST_GROWTH, Finding
 from service.stack.attack.illnesses import BOMB, gzip_bomb
 from service.stack.attack.memory import watching
@@ -23,6 +24,7 @@ from service.usecases.accounts import add_account
 HEALTHY = "attack_healthy"
 ASKED = 6  # appointments of the healthy account
 MARGIN = 2.0  # seconds beyond the deadline of a call, for a slow machine
+ROUNDS = 4.0  # seconds for questions to come round: each account is asked about in turn, after its time-outs
 GRACE = 10.0  # seconds in which the worker ends
 DRIPS = "a byte at a time, in the body"
 
@@ -72,7 +74,7 @@ def _fall_ill(scene: Scene, kinds: Sequence[str]) -> Finding:
         mine = _ask_for(scene, HEALTHY, ASKED)
         most = timeout + MARGIN
         taken = seconds_until(lambda: _count(scene, mine, "submission = 'accepted'") == ASKED, most)
-        settled_within = 3 * timeout + MARGIN
+        settled_within = 4 * timeout + MARGIN + ROUNDS
         settled = seconds_until(lambda: _count(scene, mine, "status = 'created'") == ASKED, settled_within)
         time.sleep(max(0.0, scene.plan.either(0, timeout)))  # more of the same may yet come
     longest = max(cobalt.longest_call(token) for token in tokens)
@@ -131,16 +133,7 @@ def _ask_for(scene: Scene, account: str, count: int) -> list[str]:
     headers = {"Authorization": f"Bearer {scene.stack.api_key}"}
     with httpx.Client(base_url=scene.stack.url, headers=headers, timeout=20, trust_env=False, verify=NO_TLS) as client:
         for _ in range(count):
-            body = {
-                "account": account,
-                "mrn": f"ATTACK-{secrets.token_hex(6)}",
-                "location": "Main Clinic",
-                "date": "2030-01-15",
-                "time": "10:00",
-                "provider": "Dr. Smith",
-                "type": "new_patient",
-            }
-            answer = client.post("/v1/appointments", json=body)
+            answer = client.post("/v1/appointments", json=appointment_for(account))
             if answer.status_code == HTTPStatus.ACCEPTED:
                 found.append(answer.json()["id"])
     return found

@@ -66,7 +66,7 @@ def event(account: str, one: Waiting, kind: str = "created", **changes: Any) -> 
         "id": f"evt_attack_{secrets.token_hex(8)}",
         "access_token_reference_id": account,
         "object": "event",
-        "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "type": f"appointment.{kind}",
         "data": {"appointment_id": one.cobalt_id, "mrn": one.mrn},
     }
@@ -162,8 +162,9 @@ def _from_the_future(sender: Sender) -> Finding:
         reason=f"Patient MRN '{one.mrn}' not found in eCW.",
         created="2099-01-01T00:00:00Z",
     )
+    first, _ = sender.send(early)
     _, late = event(sender.account, one, "failed", reason="Provider not found: 'Dr. Smith' is not in eCW.")
-    statuses = [sender.send(early)[0], sender.send(late)[0]]
+    statuses = [first, sender.send(late)[0]]
     row = sender.look(one)
     return Finding(
         tried="a failure dated 2099, then another one dated now",
