@@ -198,6 +198,9 @@ class Event(Base):
     disposition: Mapped[str]
     appointment_id: Mapped[str | None] = mapped_column(ForeignKey("appointments.id"))
     account_reference: Mapped[str | None]
+    of_another_account: Mapped[bool | None] = mapped_column(
+        comment="True when the appointment with this id at Cobalt is of another account: the event settles nothing"
+    )
     cobalt_appointment_id: Mapped[str | None]
     mrn: Mapped[str | None] = mapped_column(comment="The patient's, as MRNs are compared: payload has it as it came")
     occurred_at: Mapped[datetime] = mapped_column(comment="On Cobalt's clock")
@@ -215,6 +218,11 @@ class Event(Base):
         Index("ix_events_appointment_id", "appointment_id", postgresql_where=text("appointment_id IS NOT NULL")),
         Index("ix_events_unmatched", "cobalt_appointment_id", postgresql_where=text("disposition = 'unmatched'")),
         Index("ix_events_unmatched_received_at", "received_at", postgresql_where=text("disposition = 'unmatched'")),
+        Index(
+            "ix_events_of_another_account",
+            "received_at",
+            postgresql_where=text("of_another_account IS TRUE AND disposition = 'unmatched'"),
+        ),
         Index(
             "ix_events_unmatched_mrn",
             "mrn",
@@ -310,11 +318,12 @@ class Decision(Base):
     decided_by: Mapped[str | None] = mapped_column(comment="The person: the OS user at the command line")
     why: Mapped[str | None] = mapped_column(comment="In the person's words; may hold patients' data")
     cobalt_appointment_ids: Mapped[list[str]] = mapped_column(
-        server_default=text("'{}'"), comment="Adopted: the id that it has now. Abandoned: the ids that are not its own"
+        server_default=text("'{}'"),
+        comment="Adopted: the id that it has now. Abandoned: the ids that are not its own. Dismissed: the id that is",
     )
 
     __table_args__ = (
-        CheckConstraint("decision IN ('adopted', 'abandoned', 'gave_up', 'reassigned')", name="decision"),
+        CheckConstraint("decision IN ('adopted', 'abandoned', 'gave_up', 'reassigned', 'dismissed')", name="decision"),
         CheckConstraint("source IN ('person', 'worker')", name="source"),
         CheckConstraint("(source = 'person') = (decided_by IS NOT NULL)", name="a_person_has_a_name"),
         Index("ix_decisions_appointment_id", "appointment_id"),
@@ -424,6 +433,16 @@ class Account(Base):
         CheckConstraint("time_format IN ('as_given', '12_hour', 'datetime')", name="time_format"),
         CheckConstraint("time_format <> 'datetime' OR timezone IS NOT NULL", name="datetime_has_a_timezone"),
     )
+
+
+class AccountReference(Base):
+    """What Cobalt calls an account beside ``accounts.reference``: what it called it before, or what a person said."""
+
+    __tablename__ = "account_references"
+
+    account: Mapped[str] = mapped_column(primary_key=True)
+    reference: Mapped[str] = mapped_column(primary_key=True, comment="Cobalt's access_token_reference_id")
+    added_at: Mapped[datetime] = mapped_column(server_default=NOW)
 
 
 class ApiKey(Base):

@@ -17,6 +17,10 @@ KEPT = [disposition.value for disposition in (
 """What can have become of an event; the others are answers to deliveries."""
 
 
+WAITED_FOR = ("appointment", "attempt", "account")
+"""What an unmatched event can wait for."""
+
+
 class EventsQuery(StrictSchema):
     """The filters and the page of a list of events."""
 
@@ -32,6 +36,11 @@ class EventsQuery(StrictSchema):
     )
     appointment_id = fields.String(
         validate=storable, metadata={"description": "Our appointment that it belongs to", "example": APPOINTMENT_ID}
+    )
+    of_another_account = fields.Boolean(
+        truthy={"true"},
+        falsy={"false"},
+        metadata={"description": "Whether they wait because the appointment that they name is of another account"},
     )
     received_from = Instant(metadata={"description": "Only those received at this time or later"})
     received_to = Instant(metadata={"description": "Only those received before this time"})
@@ -63,6 +72,15 @@ class EventOut(Schema):
     )
     account_reference = fields.String(
         required=True, allow_none=True, metadata={"description": "The linked EHR account, as Cobalt names it"}
+    )
+    waits_for = fields.String(
+        required=True,
+        allow_none=True,
+        validate=validate.OneOf(WAITED_FOR),
+        metadata={
+            "description": "What one that is unmatched waits for: that its appointment becomes known; that Cobalt has "
+            "taken the latest correction; or that a person says whether its account is the appointment's"
+        },
     )
     cobalt_appointment_id = fields.String(
         required=True,

@@ -61,6 +61,7 @@ def _shown(event: Event, row: Appointment | None, now: datetime, *, unmasked: bo
         "disposition": event.disposition,
         "source": event.source,
         "account_reference": event.account_reference,
+        "waits_for": _waits_for(event),
         "cobalt_appointment_id": event.cobalt_appointment_id,
         "appointment_id": event.appointment_id,
         "mrn": event.mrn and (event.mrn if unmasked else mask_mrn(event.mrn)),
@@ -69,6 +70,14 @@ def _shown(event: Event, row: Appointment | None, now: datetime, *, unmasked: bo
         "age_seconds": int((now - event.received_at).total_seconds()) if event.disposition == "unmatched" else None,
         "data": event_data(event, known),
     }
+
+
+def _waits_for(event: Event) -> str | None:
+    if event.disposition != "unmatched":
+        return None
+    if event.of_another_account:
+        return "account"
+    return "attempt" if event.appointment_id else "appointment"
 
 
 def _hidden(event: Event, row: Appointment | None) -> Known:

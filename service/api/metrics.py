@@ -159,6 +159,11 @@ def _collect_standing(found: Standing) -> Iterator[Metric]:
         found.unmatched,
     )
     yield _gauge(
+        "appointments_events_of_other_accounts",
+        "Events that name an appointment of another account, and wait for a person.",
+        found.of_other_accounts,
+    )
+    yield _gauge(
         "appointments_quarantined", "Authentic webhooks that could not be read and were not replayed.",
         found.quarantined,
     )  # fmt: skip

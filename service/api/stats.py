@@ -94,6 +94,7 @@ def _shown(stats: Stats, period: Period) -> dict[str, Any]:
         "failure_category": _every(Category, all_of_them.failure_category),
         "oldest_processing": oldest and {"requested_at": _time(oldest), "age_seconds": _age(oldest, now)},
         "unmatched": _pile(stats.unmatched, now),
+        "of_another_account": _pile(stats.of_another_account, now),
         "quarantined": _pile(stats.quarantined, now),
         "spooled": _spooled(now),
         "period": {"from": _time(period.begins), "to": _time(period.ends), "bucket": period.per},

@@ -148,6 +148,11 @@ class StatsOut(Schema):
     unmatched = fields.Nested(
         PileOut, required=True, metadata={"description": "Events that no appointment is known for, of all accounts"}
     )
+    of_another_account = fields.Nested(
+        PileOut,
+        required=True,
+        metadata={"description": "Those of them that name an appointment of another account: a person has to look"},
+    )
     quarantined = fields.Nested(
         PileOut, required=True, metadata={"description": "Webhooks that could not be read yet, of all accounts"}
     )

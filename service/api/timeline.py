@@ -43,6 +43,7 @@ DECIDED = {
     ("abandoned", "person"): "A person said that Cobalt will say no more of it.",
     ("reassigned", "worker"): "Cobalt told no other outcome: a failure that came since, though it is dated before this "
     "attempt, was taken for its own.",
+    ("dismissed", "person"): "A person said that an event of another account is not about this appointment.",
     ("gave_up", "worker"): "Cobalt's answer stayed lost and nothing at Cobalt fits: it failed as unconfirmed.",
 }
 
@@ -70,12 +71,24 @@ def timeline(history: History, *, unmasked: bool) -> dict[str, Any]:
         *(_event(one, known, at=one.received_at, source=one.source, disposition=one.disposition)
           for one in history.events if one.id not in delivered),
     ]  # fmt: skip
+    for entry in cobalts:
+        if entry["event_id"] in history.foreign:
+            _hide_foreign(entry)
     return {
         "appointment_id": row.id,
         "status": row.status,
-        "why": why(row, history.decisions) + _early(history),
+        "why": _why_foreign(history) or why(row, history.decisions) + _early(history),
         "data": [entry | {"at": time_text(entry["at"])} for entry in _in_order(ours, cobalts)],
     }
+
+
+def _why_foreign(history: History) -> str | None:
+    if history.appointment.status != "processing":
+        return None
+    waiting = [one.id for one in history.events if one.id in history.foreign and one.disposition == "unmatched"]
+    if not waiting:
+        return None
+    return f"Cobalt told its outcome under another account, in event {waiting[0]}: a person has to look whose it is."
 
 
 def why(row: Appointment, decisions: Iterable[Decision]) -> str:
@@ -225,6 +238,16 @@ def _event(event: Event, known: Known | None, *, at: datetime, source: str, disp
             "data": event_data(event, known),
         },
     }
+
+
+def _hide_foreign(entry: Entry) -> None:
+    """Show of an event of another account that it came, and nothing that it says: the patient is not this one's."""
+    entry["details"]["data"] = None
+    if entry["kind"] == "event":
+        entry["summary"] = {
+            "unmatched": "Cobalt told an outcome under another account; a person has to look whose it is.",
+            "ignored": "Cobalt told something under another account; that settles nothing.",
+        }[entry["details"]["disposition_now"]]
 
 
 def event_type(event: Event, known: Known | None) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from service.cli.context import open_engine
@@ -11,7 +9,7 @@ from service.cli.listing import json_option, show
 from service.config import TIME_FORMATS, AccountSettings, fits_a_header
 from service.db import transaction
 from service.store import accounts as store
-from service.usecases.accounts import add_account
+from service.usecases.accounts import add_account, add_reference, remove_account
 from service.zones import is_zone
 
 
@@ -61,27 +59,41 @@ def add(name: str, reference: str | None, access_token: str, time_format: str, t
 def list_accounts(*, as_json: bool) -> None:
     """List the accounts, without their tokens."""
     settings = AccountSettings.from_env()
-    rows = []
+    rows: list[tuple[str, str | None, str | None, str | None, str | None]] = []
     if settings.cobalt_account:
         own = settings.cobalt_account
         rows.append((own, own, settings.cobalt_time_format, settings.cobalt_timezone, "the environment"))
     with transaction(open_engine(settings)) as session:
+        others = store.list_references(session)
         rows += [
             (account.name, account.reference, account.time_format, account.timezone, "the table")
             for account in store.list_accounts(session)
         ]
-    columns = ("name", "reference", "time_format", "timezone", "kept_in")
-    show(columns, [dict(zip(columns, row, strict=True)) for row in rows], as_json=as_json)
+    rows += [(name, None, None, None, None) for name in sorted(others.keys() - {row[0] for row in rows})]
+    columns = ("name", "reference", "time_format", "timezone", "kept_in", "other_references")
+    shown = [(*row, sorted(others.get(row[0], set()) - {row[1]})) for row in rows]
+    show(columns, [dict(zip(columns, row, strict=True)) for row in shown], as_json=as_json)
 
 
 @accounts.command()
 @click.argument("name")
 def remove(name: str) -> None:
-    """Forget an account and its token; its appointments stay."""
+    """Forget an account and its token; its appointments stay, and so does its reference: their events name it."""
     with transaction(open_engine()) as session:
-        removed = store.delete_account(session, name)
-    if not removed:
-        sys.exit(f"there is no stored account {name!r}")
+        remove_account(session, name)
+
+
+@accounts.command("reference")
+@click.argument("name")
+@click.argument("reference")
+def also_called(name: str, reference: str) -> None:
+    """Say that Cobalt calls the account NAME by REFERENCE too, since it was linked anew.
+
+    Events of that reference are the account's from now on, and those that waited for this are applied.
+    """
+    settings = AccountSettings.from_env()
+    matched = add_reference(open_engine(settings), settings, name=name, reference=reference.strip())
+    click.echo(f"{matched} events had waited for this")
 
 
 COMMANDS = (accounts,)

@@ -20,6 +20,7 @@ from service.store import asking
 from service.store.decisions import Person
 from service.usecases.adopt import abandon_by_hand, adopt_by_hand
 from service.usecases.ask_cobalt import Asker
+from service.usecases.dismiss_event import dismiss_event
 
 
 @click.command()
@@ -90,4 +91,16 @@ def abandon(appointment_id: str, why: str | None) -> None:
     abandon_by_hand(open_engine(), appointment_id, person=Person(os_user(), why))
 
 
-COMMANDS = (reconcile, adopt, abandon)
+@click.command()
+@click.argument("event_id")
+@_why
+def dismiss(event_id: str, why: str | None) -> None:
+    """Say that EVENT_ID, which is of another account, is not about the appointment whose id it names.
+
+    It waits no longer, and settles nothing. If the account is the same clinic, linked anew, see `accounts reference`
+    instead. Who decided is kept.
+    """
+    dismiss_event(open_engine(), event_id, person=Person(os_user(), why))
+
+
+COMMANDS = (reconcile, adopt, abandon, dismiss)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, select
+from sqlalchemy.dialects.postgresql import insert
 
-from service.models import Account
+from service.models import Account, AccountReference
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,9 +20,22 @@ def find_account(session: Session, name: str) -> Account | None:
     return session.get(Account, name)
 
 
-def has_reference(session: Session, reference: str) -> bool:
-    """Tell whether an account has this reference at Cobalt."""
-    return session.scalars(select(Account.name).where(Account.reference == reference)).first() is not None
+def find_owner(session: Session, reference: str) -> str | None:
+    """Find the account that Cobalt calls so now."""
+    return session.scalars(select(Account.name).where(Account.reference == reference)).first()
+
+
+def add_reference(session: Session, name: str, reference: str) -> None:
+    """Note that Cobalt calls an account so too, or did."""
+    session.execute(insert(AccountReference).values(account=name, reference=reference).on_conflict_do_nothing())
+
+
+def list_references(session: Session) -> dict[str, set[str]]:
+    """List what Cobalt calls accounts beside ``accounts.reference``, by account."""
+    found: dict[str, set[str]] = {}
+    for one in session.scalars(select(AccountReference)):
+        found.setdefault(one.account, set()).add(one.reference)
+    return found
 
 
 def list_accounts(session: Session) -> Sequence[Account]:
@@ -34,6 +48,6 @@ def list_timezones(session: Session) -> dict[str, str | None]:
     return dict(session.execute(select(Account.name, Account.timezone).order_by(Account.name)).all())
 
 
-def delete_account(session: Session, name: str) -> bool:
-    """Forget an account; tells whether there was one."""
-    return bool(session.scalars(delete(Account).where(Account.name == name).returning(Account.name)).first())
+def delete_account(session: Session, name: str) -> str | None:
+    """Delete an account; returns its reference, None where there was no such account."""
+    return session.scalars(delete(Account).where(Account.name == name).returning(Account.reference)).first()

@@ -46,6 +46,7 @@ class Locked:
     """A row that this transaction holds: what the rule needs to know of it, and what it decided.
 
     Args:
+        account: Whose it is.
         asked_mrn: The MRN that was asked for.
         asked_start: The start that was asked for, aware where it was given with an offset.
         changed: Whether there is something to write back.
@@ -53,6 +54,7 @@ class Locked:
     """
 
     id: str
+    account: str
     standing: Standing
     asked_mrn: str
     asked_start: datetime | None
@@ -62,12 +64,18 @@ class Locked:
 
 # Not FOR UPDATE: events may refer to a row that is being settled.
 LOCK = """
-SELECT id, cobalt_appointment_id, status, attempt, attempt_since, ruling_event_id, ruling_at, failures, mrn,
+SELECT id, account, cobalt_appointment_id, status, attempt, attempt_since, ruling_event_id, ruling_at, failures, mrn,
   starts_local, request ->> 'datetime' AS asked_datetime
 FROM appointments WHERE cobalt_appointment_id = ANY({cobalt_ids}) ORDER BY id
 FOR NO KEY UPDATE
 """
 """Locks the appointments that have these ids at Cobalt, in the order of their own ids."""
+
+REFERENCES = """
+SELECT account, reference FROM account_references WHERE account IN ({accounts})
+UNION ALL SELECT name, reference FROM accounts WHERE name IN ({accounts})
+"""
+"""Finds what Cobalt calls these accounts; see ``with_names``."""
 
 SETTLE = """
 UPDATE appointments a SET
@@ -94,13 +102,25 @@ WHERE a.id = w.id
 """Writes back what the rule decided; ``rows`` is what ``settled_rows`` makes."""
 
 _LOCK = text(LOCK.format(cobalt_ids="ARRAY[:cobalt_id]"))
+_REFERENCES = text(REFERENCES.format(accounts=":account"))
 _SETTLE = text(SETTLE.format(now=":now", rows="CAST(:rows AS jsonb)"))
 
 
 def lock_by_cobalt_id(session: Session, cobalt_id: str) -> Locked | None:
     """Lock the appointment that has this id at Cobalt."""
-    row = session.execute(_LOCK, {"cobalt_id": cobalt_id}).one_or_none()
-    return None if row is None else _locked(dict(row._mapping))  # noqa: SLF001 (public by SQLAlchemy's documentation)
+    row = session.execute(_LOCK, {"cobalt_id": cobalt_id}).mappings().one_or_none()
+    return None if row is None else _locked(row)
+
+
+def find_names(session: Session, account: str) -> set[tuple[str, str]]:
+    """Find what Cobalt calls an account: pairs of it and a reference."""
+    found = session.execute(_REFERENCES, {"account": account})
+    return with_names({(name, reference) for name, reference in found}, [account])
+
+
+def with_names(found: set[tuple[str, str]], accounts: Iterable[str]) -> set[tuple[str, str]]:
+    """Add the names of those of which ``REFERENCES`` finds nothing: the environment's account is its reference."""
+    return found | {(account, account) for account in set(accounts) - {name for name, _ in found}}
 
 
 def read_locked(rows: Iterable[dict[str, Any]]) -> dict[str, Locked]:
@@ -127,6 +147,16 @@ def write_outcomes(session: Session, rows: Collection[Locked], *, now: datetime)
         session.execute(_SETTLE, {"now": now, "rows": document(changed).decode()})
 
 
+def find_by_cobalt_id(session: Session, cobalt_id: str) -> Appointment | None:
+    """Find the appointment that has this id at Cobalt."""
+    return session.scalars(select(Appointment).where(Appointment.cobalt_appointment_id == cobalt_id)).first()
+
+
+def has_account(session: Session, account: str) -> bool:
+    """Tell whether any appointment is of this account."""
+    return session.scalars(select(Appointment.id).where(Appointment.account == account).limit(1)).first() is not None
+
+
 def lock_appointment(session: Session, appointment_id: str) -> Appointment | None:
     """Lock one appointment by our id, whole."""
     return session.execute(
@@ -136,10 +166,22 @@ def lock_appointment(session: Session, appointment_id: str) -> Appointment | Non
 
 def as_locked(row: Appointment) -> Locked:
     """See a whole row that this transaction holds as the rule sees it."""
-    return _locked({name: getattr(row, name) for name in _SEEN} | {"asked_datetime": row.request.get("datetime")})
+    seen = {name: getattr(row, name) for name in _SEEN}
+    return _locked(seen | {"asked_datetime": row.request.get("datetime")})
 
 
-_SEEN = ["id", "status", "attempt", "attempt_since", "ruling_event_id", "ruling_at", "failures", "mrn", "starts_local"]
+_SEEN = [
+    "account",
+    "id",
+    "status",
+    "attempt",
+    "attempt_since",
+    "ruling_event_id",
+    "ruling_at",
+    "failures",
+    "mrn",
+    "starts_local",
+]
 
 
 def belongs_to_another(session: Session, cobalt_id: str, appointment_id: str) -> bool:
@@ -154,7 +196,7 @@ def belongs_to_another(session: Session, cobalt_id: str, appointment_id: str) ->
     )
 
 
-def _locked(row: Mapping[str, Any]) -> Locked:
+def _locked(row: Mapping[Any, Any]) -> Locked:
     given = row["asked_datetime"]
     return Locked(
         id=row["id"],
@@ -165,6 +207,7 @@ def _locked(row: Mapping[str, Any]) -> Locked:
             ruling=Ruling(row["ruling_at"], row["ruling_event_id"] or "") if row["ruling_at"] else None,
             failures=row["failures"],
         ),
+        account=row["account"],
         asked_mrn=row["mrn"],
         asked_start=row["starts_local"] if given is None else read_taken(given),
     )

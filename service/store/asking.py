@@ -10,6 +10,7 @@ from sqlalchemy import func, select, text
 
 from service.comparing import comparable
 from service.models import Appointment, Event
+from service.store.appointments import REFERENCES
 from service.store.due import count_due, counting, granted, selecting
 from service.zones import find_zone
 
@@ -175,12 +176,13 @@ def last_confirmed_zone(session: Session, appointment_id: str) -> str | None:
 
 def find_overlooked(session: Session) -> list[str]:
     """Find ids at Cobalt with events that wait although their appointment is known: there should never be any."""
-    return list(
-        session.scalars(
-            text(
-                "SELECT DISTINCT e.cobalt_appointment_id FROM events e JOIN appointments a"
-                " ON a.cobalt_appointment_id = e.cobalt_appointment_id"
-                " WHERE e.disposition = 'unmatched' AND a.attempt_since IS NOT NULL"
-            )
-        )
-    )
+    return list(session.scalars(_OVERLOOKED))
+
+
+_OVERLOOKED = text(f"""
+SELECT DISTINCT e.cobalt_appointment_id
+FROM events e JOIN appointments a ON a.cobalt_appointment_id = e.cobalt_appointment_id
+WHERE e.disposition = 'unmatched' AND a.attempt_since IS NOT NULL AND (
+  e.of_another_account IS NULL
+  OR e.account_reference IN (SELECT reference FROM ({REFERENCES.format(accounts="a.account")}) AS found))
+""")  # noqa: S608 (constants)

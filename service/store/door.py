@@ -6,7 +6,7 @@ travels as JSON documents.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import orjson
@@ -14,7 +14,7 @@ import orjson
 from service.comparing import comparable
 from service.pipeline import COMMIT, Statement, document, exchange
 from service.states import Disposition
-from service.store.appointments import LOCK, SETTLE, Locked, read_locked, settled_rows
+from service.store.appointments import LOCK, REFERENCES, SETTLE, Locked, read_locked, settled_rows, with_names
 from service.store.asking import HURRY
 from service.store.events import LOCK_IDS
 
@@ -46,6 +46,12 @@ SELECT json_build_object(
 """,  # noqa: S608 (constants)
 )
 
+_NAMED = _statement(
+    "named",
+    "SELECT coalesce(json_agg(json_build_array(account, reference)), '[]')"
+    f"FROM ({REFERENCES.format(accounts='SELECT json_array_elements_text($1::json)')}) AS found",
+)
+
 _DELIVERED = """
 INSERT INTO deliveries (event_id, received_at, source, disposition, request_id)
 SELECT event_id, received_at, source, disposition, request_id
@@ -58,13 +64,14 @@ _WRITE = _statement(
     "write",
     f"""
 WITH recorded AS (
-  INSERT INTO events (id, type, disposition, appointment_id, account_reference, cobalt_appointment_id, mrn,
-                      occurred_at, received_at, source, payload, raw)
-  SELECT id, type, disposition, appointment_id, account_reference, cobalt_appointment_id, mrn, occurred_at,
-         received_at, source, payload, raw
+  INSERT INTO events (id, type, disposition, appointment_id, account_reference, of_another_account,
+                      cobalt_appointment_id, mrn, occurred_at, received_at, source, payload, raw)
+  SELECT id, type, disposition, appointment_id, account_reference, of_another_account, cobalt_appointment_id, mrn,
+         occurred_at, received_at, source, payload, raw
   FROM jsonb_to_recordset($2::jsonb) AS new(
-    id text, type text, disposition text, appointment_id text, account_reference text, cobalt_appointment_id text,
-    mrn text, occurred_at timestamptz, received_at timestamptz, source text, payload jsonb, raw bytea)
+    id text, type text, disposition text, appointment_id text, account_reference text, of_another_account bool,
+    cobalt_appointment_id text, mrn text, occurred_at timestamptz, received_at timestamptz, source text,
+    payload jsonb, raw bytea)
 ), displaced AS (
   UPDATE events SET disposition = 'superseded' WHERE id = ANY(ARRAY(SELECT json_array_elements_text($3::json)))
 ), settled AS ({SETTLE.format(rows="$4::jsonb", now="$5::timestamptz")})
@@ -84,10 +91,13 @@ class Link:
     Args:
         pgconn: libpq's.
         prepared: Names of the statements that it knows, where they are ours to keep.
+        named: Accounts and what Cobalt calls them, as far as they were looked up. What it calls one it may call it for
+            ever: none of this becomes wrong.
     """
 
     pgconn: PGconn
     prepared: set[bytes] | None = None
+    named: set[tuple[str, str]] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +135,22 @@ def read(link: Link, *, held: Collection[str], event_ids: Collection[str], cobal
     return Found(read["known"], read_locked(read["rows"]))
 
 
+def look_up(link: Link, names: Collection[tuple[str, str]]) -> PQGen[None]:
+    """Add to ``link.named`` what Cobalt calls these accounts, if not all of these names are among it."""
+    new = {account for account, _ in set(names) - link.named}
+    if not new:
+        return
+    [found] = yield from exchange(link.pgconn, link.prepared, [(_NAMED, [document(list(new))])])
+    pairs = {(account, reference) for account, reference in orjson.loads(found.get_value(0, 0) or b"[]")}
+    link.named |= with_names(pairs, new)
+
+
 def write(
     link: Link,
     *,
     recorded: Sequence[Arrival],
     dispositions: Mapping[str, Disposition],
+    foreign: Collection[str],
     rows: Mapping[str, Locked],
     displaced: Sequence[str],
     answers: Sequence[tuple[Arrival, Disposition]],
@@ -142,6 +163,7 @@ def write(
         link: In whose transaction.
         recorded: The new events.
         dispositions: What became of each of them.
+        foreign: Those of another account than the appointment's that they name.
         rows: The appointments, as the rule left them.
         displaced: Earlier events that no longer decide anything.
         answers: What each delivery is answered.
@@ -153,14 +175,14 @@ def write(
     asked: list[Asked] = [(_DELIVER, [deliveries])]
     if recorded:
         written = (
-            document([_event(arrival, dispositions, rows) for arrival in recorded]),
+            document([_event(arrival, dispositions, foreign, rows) for arrival in recorded]),
             document(displaced),
             document(settled_rows(rows.values())),
         )
         asked = [(_WRITE, [deliveries, *written, at])]
     # An event that nobody knows may be what an unconfirmed submission waits for.
     unmatched = [one.event for one in recorded if dispositions[one.event.id] is Disposition.UNMATCHED]
-    mrns = {comparable(event.mrn) for event in unmatched if event.mrn}
+    mrns = {comparable(event.mrn) for event in unmatched if event.mrn and event.id not in foreign}
     if mrns:
         asked.append((_HURRY, [document(list(mrns)), at]))
     if commit:
@@ -168,15 +190,19 @@ def write(
     yield from exchange(link.pgconn, link.prepared, asked)
 
 
-def _event(arrival: Arrival, dispositions: Mapping[str, Disposition], rows: Mapping[str, Locked]) -> dict[str, object]:
+def _event(
+    arrival: Arrival, dispositions: Mapping[str, Disposition], foreign: Collection[str], rows: Mapping[str, Locked]
+) -> dict[str, object]:
     event = arrival.event
-    row = rows.get(event.cobalt_appointment_id or "") if event.kind else None
+    is_foreign = event.id in foreign
+    row = rows.get(event.cobalt_appointment_id or "") if event.kind and not is_foreign else None
     return {
         "id": event.id,
         "type": event.type,
         "disposition": dispositions[event.id],
         "appointment_id": row.id if row else None,
         "account_reference": event.account_reference,
+        "of_another_account": is_foreign or None,
         "cobalt_appointment_id": event.cobalt_appointment_id,
         "mrn": event.mrn and comparable(event.mrn),
         "occurred_at": event.occurred_at,

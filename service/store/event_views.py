@@ -49,12 +49,19 @@ def _cobalt_appointment_id(cobalt_id: str) -> ColumnElement[bool]:
     return or_(Event.appointment_id == owner, nobodys)
 
 
+def _of_another_account(wanted: bool) -> ColumnElement[bool]:  # noqa: FBT001 (a filter's value)
+    if wanted:
+        return and_(Event.of_another_account.is_(True), Event.disposition == _plain("unmatched"))
+    return or_(Event.of_another_account.is_(None), Event.disposition != _plain("unmatched"))
+
+
 FILTERS: Mapping[str, Callable[[Any], ColumnElement[bool]]] = {
     "disposition": lambda name: Event.disposition == _plain(name),
     "source": lambda name: Event.source == _plain(name),
     "type": _type,
     "cobalt_appointment_id": _cobalt_appointment_id,
     "appointment_id": Event.appointment_id.__eq__,
+    "of_another_account": _of_another_account,
     "received_from": Event.received_at.__ge__,
     "received_to": Event.received_at.__lt__,
 }

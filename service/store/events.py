@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, select, text, update
 
 from service.db import driver
 from service.events import Event, event_from
+from service.models import Appointment
 from service.models import Event as EventRow
 from service.store.quarantine import Unread
 
@@ -128,7 +129,7 @@ def change_dispositions(
         return
     values: dict[str, object] = {"disposition": bindparam("new_disposition")}
     if appointment_id is not None:
-        values["appointment_id"] = appointment_id
+        values |= {"appointment_id": appointment_id, "of_another_account": None}
     session.connection().execute(
         update(EventRow).where(EventRow.id == bindparam("event_id")).values(values),
         [
@@ -136,6 +137,34 @@ def change_dispositions(
             for event_id, disposition in dispositions.items()
         ],
     )
+
+
+def find_event(session: Session, event_id: str) -> EventRow | None:
+    """Find an event by Cobalt's id."""
+    return session.get(EventRow, event_id)
+
+
+def find_foreign(session: Session, *, account: str, reference: str) -> Sequence[str]:
+    """Find ids at Cobalt of an account's appointments with events that wait because they are of this reference."""
+    query = (
+        select(EventRow.cobalt_appointment_id)
+        .join(Appointment, Appointment.cobalt_appointment_id == EventRow.cobalt_appointment_id)
+        .where(
+            EventRow.of_another_account.is_(True),
+            EventRow.disposition == "unmatched",
+            EventRow.account_reference == reference,
+            Appointment.account == account,
+        )
+    )
+    return sorted({cobalt_id for cobalt_id in session.scalars(query) if cobalt_id})
+
+
+def note_foreign(session: Session, event_ids: Collection[str]) -> Sequence[str]:
+    """Note that waiting events are of another account than the appointment's; returns those of which that is news."""
+    if not event_ids:
+        return []
+    news = EventRow.id.in_(event_ids), EventRow.of_another_account.is_not(True)
+    return session.scalars(update(EventRow).where(*news).values(of_another_account=True).returning(EventRow.id)).all()
 
 
 def supersede(session: Session, event_ids: Collection[str]) -> None:

@@ -13,6 +13,7 @@ _OPEN = """
 SELECT count(*), extract(epoch FROM now() - min(requested_at))::float8,
   (SELECT count(*) FROM appointments WHERE submission = 'unconfirmed'),
   (SELECT count(*) FROM events WHERE disposition = 'unmatched'),
+  (SELECT count(*) FROM events WHERE of_another_account IS TRUE AND disposition = 'unmatched'),
   (SELECT count(*) FROM quarantine WHERE replayed_at IS NULL),
   (SELECT count(*) FROM submissions WHERE outcome = 'accepted_late')
 FROM appointments WHERE status = 'processing'
@@ -35,6 +36,7 @@ class Standing:
         oldest_processing: Seconds since the oldest that still processes was asked for; 0 when none does.
         unconfirmed: Submissions of which nobody knows whether Cobalt took them.
         unmatched: Events that wait for their appointment to become known; Cobalt also tells of others' for good.
+        of_other_accounts: Those of them whose appointment is known, and of another account.
         quarantined: What could not be read and was not replayed.
         accepted_late: Calls that Cobalt took, when the appointment had moved on.
     """
@@ -43,6 +45,7 @@ class Standing:
     oldest_processing: float
     unconfirmed: int
     unmatched: int
+    of_other_accounts: int
     quarantined: int
     accepted_late: int
 

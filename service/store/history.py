@@ -9,10 +9,11 @@ from sqlalchemy import and_, or_, select
 
 from service.errors import NotFoundError
 from service.models import Appointment, Correction, Decision, Delivery, Event, Submission
+from service.store.appointments import find_names
 from service.store.submissions import ACCEPTED_LATE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
@@ -25,6 +26,7 @@ class History:
     Args:
         events: Those that belong to it, those about its id at Cobalt that settle nothing, and those about an id that
             Cobalt gave it too late.
+        foreign: Ids of those among them that are of another account.
         deliveries: Of these events.
     """
 
@@ -33,6 +35,7 @@ class History:
     submissions: Sequence[Submission]
     decisions: Sequence[Decision]
     events: Sequence[Event]
+    foreign: Collection[str]
     deliveries: Sequence[Delivery]
 
 
@@ -58,12 +61,19 @@ def get_history(session: Session, appointment_id: str) -> History:
         calls,
         session.scalars(select(Decision).where(Decision.appointment_id == row.id).order_by(Decision.id)).all(),
         events,
+        _find_foreign(session, row, events),
         session.scalars(
             select(Delivery)
             .where(Delivery.event_id.in_([event.id for event in events]))
             .order_by(Delivery.received_at, Delivery.id)
         ).all(),
     )
+
+
+def _find_foreign(session: Session, row: Appointment, events: Sequence[Event]) -> Collection[str]:
+    named = find_names(session, row.account)
+    unowned = [event for event in events if event.appointment_id is None and event.account_reference is not None]
+    return {event.id for event in unowned if (row.account, event.account_reference) not in named}
 
 
 def _about(row: Appointment, late: Sequence[str | None]) -> ColumnElement[bool]:
@@ -74,7 +84,7 @@ def _about(row: Appointment, late: Sequence[str | None]) -> ColumnElement[bool]:
             and_(
                 Event.appointment_id.is_(None),
                 Event.cobalt_appointment_id == row.cobalt_appointment_id,
-                Event.disposition == "ignored",
+                or_(Event.disposition == "ignored", Event.of_another_account.is_(True)),
             )
         )
     return or_(Event.appointment_id == row.id, *nobodys)

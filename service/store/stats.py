@@ -61,6 +61,7 @@ class Stats:
         appointments: All of them, as they are now.
         oldest_processing: When that was asked for which has processed longest.
         unmatched: Events that no appointment is known for, of all accounts.
+        of_another_account: Those of them whose appointment is known, and of another account.
         quarantined: What could not be read and no replay has read since, of all accounts.
         buckets: Those asked for in the period, by the start of their bucket, as they are now. Empty ones are absent.
         outcomes: Those learned in the period: where the event came from, empty for none -> histogram of outcome times.
@@ -70,6 +71,7 @@ class Stats:
     appointments: Appointments
     oldest_processing: datetime | None
     unmatched: Pile
+    of_another_account: Pile
     quarantined: Pile
     buckets: Mapping[datetime, Appointments]
     outcomes: Mapping[str, Counter[int]]
@@ -106,11 +108,14 @@ SELECT learned_from, took, sum(count)::bigint AS count FROM (
 ) AS counted GROUP BY 1, 2 HAVING sum(count) <> 0
 """)  # noqa: S608 (constants)
 
+_FOREIGN = "events WHERE of_another_account IS TRUE AND disposition = 'unmatched'"
 _WAITING = text(f"""
 SELECT now() AS as_of,
   (SELECT min(requested_at) FROM appointments WHERE status = 'processing' AND {_OF_ACCOUNT}) AS oldest_processing,
   (SELECT COALESCE(sum(count), 0)::bigint FROM unmatched_counts) AS unmatched,
   (SELECT min(received_at) FROM events WHERE disposition = 'unmatched') AS oldest_unmatched,
+  (SELECT count(*) FROM {_FOREIGN}) AS foreign_events,
+  (SELECT min(received_at) FROM {_FOREIGN}) AS oldest_foreign_event,
   (SELECT count(*) FROM quarantine WHERE replayed_at IS NULL) AS quarantined,
   (SELECT min(received_at) FROM quarantine WHERE replayed_at IS NULL) AS oldest_quarantined
 """)  # noqa: S608 (constants)
@@ -138,6 +143,7 @@ def read_stats(session: Session, period: Period, account: str | None) -> Stats:
         appointments=_appointments(session.execute(_TOTALS, asked).all()),
         oldest_processing=waiting.oldest_processing,
         unmatched=Pile(waiting.unmatched, waiting.oldest_unmatched),
+        of_another_account=Pile(waiting.foreign_events, waiting.oldest_foreign_event),
         quarantined=Pile(waiting.quarantined, waiting.oldest_quarantined),
         buckets={starts_at: _appointments(rows) for starts_at, rows in buckets.items()},
         outcomes=outcomes,

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from service.cobalt import Credentials
+from service.db import transaction
 from service.errors import ConflictError, NotFoundError, SettingsError
 from service.models import Account
-from service.store import accounts
+from service.store import accounts, appointments, events
+from service.usecases.match_waiting import match_waiting
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
     from sqlalchemy.orm import Session
 
     from service.config import AccountSettings
@@ -21,13 +25,6 @@ def account_timezones(session: Session, settings: AccountSettings) -> dict[str, 
     """List the accounts that an appointment can be submitted for, each with its zone; the environment's comes first."""
     own = {settings.cobalt_account: settings.cobalt_timezone} if settings.cobalt_account else {}
     return own | accounts.list_timezones(session) | own
-
-
-def account_references(session: Session, settings: AccountSettings) -> dict[str, str]:
-    """Map Cobalt's ``access_token_reference_id`` to our account, for every account."""
-    stored = {account.reference: account.name for account in accounts.list_accounts(session)}
-    own = {settings.cobalt_account: settings.cobalt_account} if settings.cobalt_account else {}
-    return stored | own
 
 
 def get_credentials(session: Session, settings: AccountSettings, name: str) -> Credentials:
@@ -72,7 +69,7 @@ def add_account(
     """
     if name == settings.cobalt_account or accounts.find_account(session, name):
         raise ConflictError(f"there is an account {name!r} already; remove it first")
-    if reference == settings.cobalt_account or accounts.has_reference(session, reference):
+    if reference == settings.cobalt_account or accounts.find_owner(session, reference):
         raise ConflictError(f"there is an account with the reference {reference!r} already; remove it first")
     session.add(
         Account(
@@ -83,6 +80,49 @@ def add_account(
             timezone=timezone,
         )
     )
+
+
+def remove_account(session: Session, name: str) -> None:
+    """Forget an account and its token. Its reference is kept: events of its appointments still name it.
+
+    Raises:
+        NotFoundError: There is no such account.
+    """
+    reference = accounts.delete_account(session, name)
+    if reference is None:
+        raise NotFoundError(f"there is no stored account {name!r}")
+    accounts.add_reference(session, name, reference)
+
+
+def add_reference(engine: Engine, settings: AccountSettings, *, name: str, reference: str) -> int:
+    """Do what a person says: Cobalt calls an account by this reference too, because it was linked anew.
+
+    Returns:
+        How many events of that reference waited for this, and are applied now.
+
+    Raises:
+        NotFoundError: There is neither such an account nor an appointment of one.
+        ConflictError: Cobalt calls another account so.
+    """
+    with transaction(engine) as session:
+        is_linked = name == settings.cobalt_account or accounts.find_account(session, name) is not None
+        if not is_linked and not appointments.has_account(session, name):
+            raise NotFoundError(f"there is no account {name!r}")
+        owner = (
+            settings.cobalt_account if reference == settings.cobalt_account else accounts.find_owner(session, reference)
+        )
+        if owner not in {None, name}:
+            raise ConflictError(f"{reference!r} is the account {owner!r}")
+        # What it was called until now: of one that is not stored that is its name.
+        for account, known in appointments.find_names(session, name) | {(name, reference)}:
+            accounts.add_reference(session, account, known)
+        waiting = events.find_foreign(session, account=name, reference=reference)
+    matched = 0
+    for cobalt_id in waiting:
+        with transaction(engine) as session:
+            events.lock_ids(session, [cobalt_id])
+            matched += match_waiting(session, cobalt_id, now=datetime.now(UTC))
+    return matched
 
 
 def _fernet(settings: AccountSettings) -> MultiFernet:

@@ -20,7 +20,7 @@ from service.usecases.settling import refuse
 from service.zones import find_zone
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from sqlalchemy import Engine
     from sqlalchemy.orm import Session
@@ -46,7 +46,6 @@ def adopt(
     listed: Sequence[Evidence] | None,
     *,
     zone: str | None,
-    references: Mapping[str, str],
     overdue_after: timedelta,
 ) -> str:
     """Give an unconfirmed submission the one appointment at Cobalt that fits it and no other request.
@@ -56,7 +55,6 @@ def adopt(
         question: The submission; the reply to its create was lost.
         listed: What Cobalt's list shows; None while it was not asked, and the candidates are not known.
         zone: The clinic's zone, where it is known.
-        references: Cobalt's ``access_token_reference_id`` -> our account.
         overdue_after: How long its event may take from now on.
 
     Returns:
@@ -65,7 +63,7 @@ def adopt(
     now = datetime.now(UTC)
     with transaction(engine) as session:
         zone = zone if find_zone(zone) else asking.last_confirmed_zone(session, question.appointment_id)
-        candidates = _candidates(session, question, listed or [], zone, references)
+        candidates = _candidates(session, question, listed or [], zone)
         events.lock_ids(session, candidates)
         row = _lock_waiting(session, question.appointment_id)
         if row is None:
@@ -184,23 +182,18 @@ def _lock_waiting(session: Session, appointment_id: str) -> Appointment | None:
     return row
 
 
-def _same_account(reference: str | None, account: str, references: Mapping[str, str]) -> bool:
-    """Tell whether an event can be an account's: one that names no account known here may be anybody's."""
-    return references.get(reference or "", account) == account
-
-
 def _candidates(
     session: Session,
     question: Question,
     listed: Sequence[Evidence],
     zone: str | None,
-    references: Mapping[str, str],
 ) -> dict[str, list[Evidence]]:
     """Group the evidence by id at Cobalt, and keep the ids of which all of it fits, or may fit."""
+    named = appointments.find_names(session, question.account)
     waiting = (
         from_event(events.read_recorded(event))
         for event in asking.find_unmatched(session, question.mrn)
-        if _same_account(event.account_reference, question.account, references)
+        if event.account_reference is None or (question.account, event.account_reference) in named
     )
     by_id: dict[str, list[Evidence]] = {}
     for one in (*waiting, *listed):

@@ -17,10 +17,10 @@ from service.store import door, quarantine
 from service.store.door import Link
 from service.store.quarantine import Unread
 from service.usecases.match_waiting import match_waiting
-from service.usecases.settling import settle
+from service.usecases.settling import is_of_another_account, settle, tell_of_another_account
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from psycopg.abc import PQGen
     from sqlalchemy import Engine
@@ -97,6 +97,7 @@ class _Decided:
         answers: What each of them is answered.
         recorded: The new events.
         dispositions: What became of those.
+        foreign: Of those, the ones of another account than the appointment's that they name -> that appointment.
         rows: The appointments that they name, by Cobalt's id, as the rule left them.
         displaced: Earlier events that no longer decide anything.
     """
@@ -105,6 +106,7 @@ class _Decided:
     answers: list[Disposition]
     recorded: Sequence[Arrival]
     dispositions: Mapping[str, Disposition]
+    foreign: Mapping[str, str]
     rows: Mapping[str, Locked]
     displaced: Sequence[str]
 
@@ -136,9 +138,10 @@ def _decide(link: Link, arrivals: Sequence[Arrival], now: datetime) -> PQGen[_De
     for event_id in found.known:
         del new[event_id]
     recorded = list(new.values())
-    dispositions, displaced = _judge(recorded, found.rows, now)
+    yield from door.look_up(link, _names(recorded, found.rows))
+    dispositions, foreign, displaced = _judge(recorded, found.rows, link.named, now)
     answers = [_answer(arrival, new, dispositions) for arrival in arrivals]
-    return _Decided(arrivals, answers, recorded, dispositions, found.rows, displaced)
+    return _Decided(arrivals, answers, recorded, dispositions, foreign, found.rows, displaced)
 
 
 def _write(link: Link, decided: _Decided, now: datetime, *, commit: bool) -> PQGen[None]:
@@ -146,23 +149,37 @@ def _write(link: Link, decided: _Decided, now: datetime, *, commit: bool) -> PQG
         link,
         recorded=decided.recorded,
         dispositions=decided.dispositions,
+        foreign=decided.foreign,
         rows=decided.rows,
         displaced=decided.displaced,
         answers=list(zip(decided.arrivals, decided.answers, strict=True)),
         now=now,
         commit=commit,
     )
+    for event_id, appointment_id in decided.foreign.items():
+        tell_of_another_account(event_id, appointment_id)
+
+
+def _names(arrivals: Sequence[Arrival], rows: Mapping[str, Locked]) -> set[tuple[str, str]]:
+    """Say what Cobalt calls the appointments' accounts, if each event is of its appointment's."""
+    return {
+        (row.account, event.account_reference)
+        for event in (arrival.event for arrival in arrivals if arrival.event.kind)
+        if event.account_reference and (row := rows.get(event.cobalt_appointment_id or ""))
+    }
 
 
 def _judge(
-    arrivals: Sequence[Arrival], rows: Mapping[str, Locked], now: datetime
-) -> tuple[dict[str, Disposition], list[str]]:
+    arrivals: Sequence[Arrival], rows: Mapping[str, Locked], named: Collection[tuple[str, str]], now: datetime
+) -> tuple[dict[str, Disposition], dict[str, str], list[str]]:
     """Settle the rows by the new events.
 
     Returns:
-        What became of each event of this batch, and the ids of earlier events that no longer decide.
+        What became of each event of this batch; which of them are of another account than the appointment's that
+        they name, with that appointment; and the ids of earlier events that no longer decide.
     """
     dispositions: dict[str, Disposition] = {}
+    foreign: dict[str, str] = {}
     displaced: list[str] = []
     for arrival in arrivals:
         event = arrival.event
@@ -173,13 +190,16 @@ def _judge(
         if row is None:
             dispositions[event.id] = Disposition.UNMATCHED
             continue
+        if is_of_another_account(row, event, named):
+            dispositions[event.id], foreign[event.id] = Disposition.UNMATCHED, row.id
+            continue
         decision = settle(row, event, source=arrival.source, now=now)
         dispositions[event.id] = decision.disposition
         if decision.superseded in dispositions:
             dispositions[decision.superseded] = Disposition.SUPERSEDED
         elif decision.superseded:
             displaced.append(decision.superseded)
-    return dispositions, displaced
+    return dispositions, foreign, displaced
 
 
 def _answer(arrival: Arrival, new: Mapping[str, Arrival], dispositions: Mapping[str, Disposition]) -> Disposition:

@@ -23,7 +23,7 @@ from service.store import asking, events
 from service.store.events import Arrival, Source
 from service.store.quarantine import Unread
 from service.times import occurred_at
-from service.usecases.accounts import account_references, get_credentials
+from service.usecases.accounts import get_credentials
 from service.usecases.adopt import adopt, give_up
 from service.usecases.apply_each import apply_each
 from service.usecases.early_failures import take_early_failures
@@ -102,7 +102,6 @@ class Asker:
         """
         with transaction(self._engine) as session:
             credentials = get_credentials(session, self._settings, question.account)
-            references = account_references(session, self._settings)
         if question.cobalt_appointment_id:
             return self._ask_outcome(question, credentials)
         found = adopt(
@@ -110,7 +109,6 @@ class Asker:
             question,
             None,
             zone=credentials.timezone,
-            references=references,
             overdue_after=self._settings.overdue_after,
         )
         if found == "nothing" and question.status == "processing":
@@ -120,7 +118,6 @@ class Asker:
                 question,
                 listed,
                 zone=credentials.timezone,
-                references=references,
                 overdue_after=self._settings.overdue_after,
             )
             if found == "nothing" and self._evidence_stays_away(question) and give_up(self._engine, question):
@@ -140,7 +137,9 @@ class Asker:
         if self._has_nothing_better(question, listed) and take_early_failures(self._engine, question):
             return "settled"
         told = [_listed_event(entry, now, question, zone=credentials.timezone) for entry in listed]
-        if self._apply([event for event in told if event], now):
+        # Whose list it is: the account's own.
+        own = [event | {"access_token_reference_id": credentials.reference} for event in told if event]
+        if self._apply(own, now):
             return "settled"
         if (
             question.submission == "unconfirmed"

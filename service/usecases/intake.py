@@ -65,6 +65,7 @@ class Intake:
         self._connection: psycopg.AsyncConnection[Any] | None = None
         self._wait: LoopWait | None = None
         self._prepared: set[bytes] = set()
+        self._named: set[tuple[str, str]] = set()
 
     async def apply(self, arrivals: Sequence[Arrival]) -> list[Disposition]:
         """Do what ``service.usecases.apply_events.apply`` does.
@@ -104,7 +105,7 @@ class Intake:
                     )
                     self._wait = LoopWait(self._connection.pgconn.socket, self.close)
                     self._prepared = set()
-                link = Link(self._connection.pgconn, self._prepared)
+                link = Link(self._connection.pgconn, self._prepared, self._named)
                 return await self._wait.run(applying(link, arrivals, datetime.now(UTC)))
         except BaseException as error:
             self.close()  # which rolls back, whether or not PostgreSQL still answers

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from service import metrics
 from service.states import Disposition
 from service.store import appointments, events
-from service.usecases.settling import settle
+from service.usecases.settling import is_of_another_account, settle, tell_of_another_account
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,8 +31,13 @@ def match_waiting(session: Session, cobalt_id: str, *, now: datetime) -> int:
     row = appointments.lock_by_cobalt_id(session, cobalt_id)
     if not waiting or row is None:
         return 0
-    settle_by(session, row, waiting, now=now)
-    return len(waiting)
+    named = appointments.find_names(session, row.account)
+    foreign = [one.id for one in waiting if is_of_another_account(row, events.read_recorded(one), named)]
+    for event_id in events.note_foreign(session, foreign):
+        tell_of_another_account(event_id, row.id)
+    own = [one for one in waiting if one.id not in foreign]
+    settle_by(session, row, own, now=now)
+    return len(own)
 
 
 def settle_by(session: Session, row: Locked, recorded: Sequence[EventRow], *, now: datetime) -> None:

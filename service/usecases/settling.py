@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from service import states
+from service import log, states
 from service.comparing import comparable
 from service.events import Kind
 from service.starts import TOLERANCE, Fit, compare
@@ -14,8 +14,12 @@ from service.store.appointments import Locked, Outcome
 from service.times import is_plausible
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from service.events import Confirmation, Event
     from service.failures import Category
+
+logger = log.get_logger(__name__)
 
 _STATUS = {Kind.CREATED: Status.CREATED, Kind.FAILED: Status.FAILED}
 
@@ -38,6 +42,26 @@ def settle(row: Locked, event: Event, *, source: str, now: datetime) -> Decision
         row.outcome = _outcome(row, event, source, now)
     row.changed = row.changed or decision.standing != before
     return decision
+
+
+def is_of_another_account(row: Locked, event: Event, named: Collection[tuple[str, str]]) -> bool:
+    """Tell whether an event says that it is of another account than the appointment's; then it must not settle it.
+
+    One that names no account contradicts nothing: it names the appointment's id at Cobalt.
+
+    Args:
+        row: The appointment.
+        event: One that names it.
+        named: The account, and what Cobalt calls it.
+    """
+    return event.account_reference is not None and (row.account, event.account_reference) not in named
+
+
+def tell_of_another_account(event_id: str, appointment_id: str) -> None:
+    """Tell those who watch the log: a person has to say whether the account is the same clinic under a new name."""
+    logger.error(
+        "an event is of another account than its appointment", event_id=event_id, appointment_id=appointment_id
+    )
 
 
 def refuse(row: Locked, category: Category, reason: str, *, occurred_at: datetime, now: datetime) -> None:

@@ -29,7 +29,7 @@ class Stopped(page.StandingCollector):
     """A collector that needs no database."""
 
     def _find_standing(self) -> Standing:
-        return Standing({"created": 1, "failed": 2, "processing": 3}, 4.0, 5, 6, 7, 8)
+        return Standing({"created": 1, "failed": 2, "processing": 3}, 4.0, 5, 6, 7, 8, 9)
 
 
 def collected(tmp_path: Path) -> Iterator[tuple[Metric, tuple[str, ...]]]:

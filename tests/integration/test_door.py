@@ -39,12 +39,17 @@ from tests.records import (
     submit,
 )
 from tests.seed_payloads import SEED_PAYLOADS
+from tests.settings import settings_from
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from sqlalchemy import Engine
 
+SEED_ACCOUNT: dict[str, Any] = {
+    "account": "user_1J9X2q2eZvKYlo2Cstuv",
+    "settings": settings_from(COBALT_ACCOUNT="user_1J9X2q2eZvKYlo2Cstuv", COBALT_ACCESS_TOKEN="token_1"),
+}
 SEED = {name: json.loads(raw) for name, raw in SEED_PAYLOADS.items()}
 COBALT_IDS = [one["data"]["appointment_id"] for one in SEED.values()]
 IN_2099 = (datetime(2099, 1, 1, tzinfo=UTC) - NOON) / timedelta(minutes=1)
@@ -64,7 +69,7 @@ def by_cobalt_id(engine: Engine) -> dict[str, dict[str, Any]]:
 
 @pytest.mark.parametrize("together", [True, False], ids=["in one batch", "one by one"])
 def test_the_documented_events_settle_the_appointments_that_they_name(engine: Engine, *, together: bool) -> None:
-    submit(engine, *COBALT_IDS)
+    submit(engine, *COBALT_IDS, **SEED_ACCOUNT)
 
     if together:
         answers = deliver(engine, *SEED_PAYLOADS.values())
@@ -92,7 +97,7 @@ def test_the_documented_events_settle_the_appointments_that_they_name(engine: En
 
 
 def test_the_documented_confirmation_is_kept_with_its_start_in_utc(engine: Engine) -> None:
-    [appointment_id] = submit(engine, "123456789")
+    [appointment_id] = submit(engine, "123456789", **SEED_ACCOUNT)
 
     deliver(engine, SEED_PAYLOADS["created"])
 
@@ -110,7 +115,7 @@ def test_the_documented_confirmation_is_kept_with_its_start_in_utc(engine: Engin
 
 
 def test_events_sent_again_are_duplicates_and_change_nothing(engine: Engine) -> None:
-    submit(engine, *COBALT_IDS)
+    submit(engine, *COBALT_IDS, **SEED_ACCOUNT)
     deliver(engine, *SEED_PAYLOADS.values())
     before = rows(engine, "appointments"), rows(engine, "events")
 
@@ -381,6 +386,7 @@ def test_an_event_that_waits_under_an_unusual_id_is_found_again(engine: Engine) 
         assert owners[row(engine, appointment_id)["ruling_event_id"]] == (appointment_id, "applied")
 
 
+OF_ANOTHER_ACCOUNT = 0.1
 HISTORIES = 8  # in each database
 # Whatever of a row tells when something happened, or how often it was written.
 TIMES = {
@@ -456,6 +462,8 @@ def random_events(draw: random.Random, appointments: int) -> list[bytes]:
                 events.append(created(event_id, name, minute, date_time=draw.choice(["soon", "10:00"]), timezone=zone))
             case _:
                 events.append(event(event_id, "appointment.updated", {"appointment_id": name}, minute))
+        if draw.random() < OF_ANOTHER_ACCOUNT:
+            events[-1] = events[-1].replace(b'"clinic_1"', b'"clinic_9"')
     return events
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.api.event_schemas import KEPT
+from service.api.event_schemas import KEPT, WAITED_FOR
 from service.api.list_query import ListQuery
 from service.api.schemas import ReplayOut
 from service.failures import Category
@@ -29,6 +29,7 @@ ENUMERATIONS: dict[str, list[str]] = {
     "SubmissionState": _of(ListQuery().fields["submission"]),
     "Disposition": list(Disposition),
     "EventDisposition": KEPT,
+    "WaitsFor": list(WAITED_FOR),
     "ReplayDisposition": _of(ReplayOut().fields["disposition"]),
     "Source": list(Source),
     "Discrepancy": _of(ListQuery().fields["discrepancy"]),

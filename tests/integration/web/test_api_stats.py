@@ -67,6 +67,7 @@ def test_an_empty_database_has_stats_too(api: Api) -> None:
         "failure_category": {category.value: 0 for category in Category},
         "oldest_processing": None,
         "unmatched": nothing,
+        "of_another_account": nothing,
         "quarantined": nothing,
         "spooled": nothing,
         "outcomes": {

@@ -159,7 +159,7 @@ def candidates_found(api: Api, book: Book) -> Iterator[str]:
         book.tell("failed", f"unknown_{number}", mrn="123450000")
     yield one
     asked = question(api, one)
-    assert adopt(api.engine, asked, [], zone=None, references={}, overdue_after=LATER) == "candidates"
+    assert adopt(api.engine, asked, [], zone=None, overdue_after=LATER) == "candidates"
 
 
 def abandoned_with_candidates(api: Api, book: Book) -> Iterator[str]:
