@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg.pq import TransactionStatus
-from psycopg.types.json import set_json_loads
+from psycopg.types.json import set_json_dumps, set_json_loads
 from sqlalchemy import create_engine, event
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from service import log, metrics
 from service.errors import DatabaseBusyError, DatabaseFaultError, DatabaseUnavailableError
+from service.exact_json import EXACTLY, document
 from service.sessions import CONNECT_TIMEOUT, connect
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 logger = log.get_logger(__name__)
 
-_DECODER = json.JSONDecoder()
+_DECODER = json.JSONDecoder(**EXACTLY)
 
 TELL_EVERY = 1.0
 """Seconds between two lines of the log about the same fault of the database."""
@@ -50,6 +51,7 @@ def make_engine(url: str, *, pool: int, statement_timeout: timedelta, lock_timeo
     def creator() -> BoundedConnection:
         connection = connect(url, statement_timeout=statement_timeout, lock_timeout=lock_timeout)
         set_json_loads(_read_json, connection)
+        set_json_dumps(document, connection)
         return connection
 
     engine = create_engine(

@@ -292,6 +292,8 @@ def _mask_json(value: object, known: Known) -> object:
         return [_mask_json(item, known) for item in value]
     if _is_number(value):
         text = str(value)
+        if "e" in text.lower() and isinstance(value, float):  # 1.23456789e8 is 123456789
+            text = f"{value:f}".rstrip("0").rstrip(".")
         masked = mask_text(text, known)
         return value if masked == text else masked
     return value

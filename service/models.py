@@ -76,6 +76,11 @@ class Appointment(Base):
     )
     starts_at: Mapped[datetime | None] = mapped_column(comment="The start, confirmed or asked for with an offset")
     details: Mapped[dict[str, Any]] = mapped_column("metadata", server_default=text("'{}'"))
+    details_as_given: Mapped[dict[str, Any] | None] = mapped_column(
+        "metadata_as_given",
+        JSON(none_as_null=True),
+        comment="The caller's own as it came, where metadata, being jsonb, writes a number of it in another way",
+    )
     request_id: Mapped[str] = mapped_column(comment="Of the API call that asked for the current attempt")
 
     cobalt_appointment_id: Mapped[str | None]

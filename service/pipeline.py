@@ -7,11 +7,9 @@ at a document that is larger than the socket's buffer.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import orjson
 from psycopg.errors import OperationalError, error_from_result
 from psycopg.generators import fetch, send
 from psycopg.pq import ExecStatus, TransactionStatus
@@ -43,18 +41,6 @@ ROLLBACK = Statement(b"door_rollback", b"ROLLBACK")
 _DONE = {ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK}
 
 Asked = tuple[Statement, "Sequence[bytes]"]
-
-
-def document(value: Any) -> bytes:  # noqa: ANN401 (JSON)
-    """Write JSON: an answer, or a parameter for PostgreSQL to take apart; times become RFC 3339.
-
-    A driver would write arrays element by element in Python; orjson takes a microsecond where the standard library
-    takes ten.
-    """
-    try:
-        return orjson.dumps(value)
-    except TypeError:  # an integer of more than 64 bits, which PostgreSQL keeps
-        return json.dumps(value, default=str).encode()
 
 
 def exchange(pgconn: PGconn, prepared: set[bytes] | None, asked: Sequence[Asked]) -> PQGen[list[PGresult]]:

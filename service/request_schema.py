@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 import re
 import unicodedata
 from typing import TYPE_CHECKING, Any, cast
@@ -11,6 +11,7 @@ from marshmallow import ValidationError, fields, pre_load, validate, validates_s
 
 from service.comparing import comparable
 from service.errors import InvalidFieldsError
+from service.exact_json import Exact, document, numbers
 from service.request_fields import FIELDS, START, read_start
 from service.strict_schema import StrictSchema
 from service.times import FIRST_YEAR, LAST_YEAR, is_plausible
@@ -173,8 +174,8 @@ class AppointmentIn(StrictSchema):
     metadata = fields.Dict(
         load_default=dict,
         metadata={
-            "description": f"The caller's own; given back untouched. At most {LONGEST_METADATA} characters of JSON, "
-            f"nested {DEEPEST_METADATA} deep",
+            "description": "The caller's own; given back untouched. At most "
+            f"{LONGEST_METADATA} characters of JSON with its numbers written out, nested {DEEPEST_METADATA} deep",
             "example": {"order": "o-17"},
         },
     )
@@ -213,13 +214,17 @@ class AppointmentIn(StrictSchema):
             return
         if _is_deeper(data["metadata"], DEEPEST_METADATA):
             raise ValidationError(f"Must not be nested deeper than {DEEPEST_METADATA}.", "metadata")
+        found = list(numbers(data["metadata"]))
+        if not all(math.isfinite(one) or isinstance(one, Exact) for one in found):
+            raise ValidationError("Must not contain NaN or Infinity.", "metadata")
         try:
-            text = json.dumps(data["metadata"], ensure_ascii=False, allow_nan=False)
-            text.encode()
-        except ValueError as error:
-            raise ValidationError("Must not contain NaN, Infinity or half of a surrogate pair.", "metadata") from error
-        if len(text) > LONGEST_METADATA:
-            raise ValidationError(f"Must be at most {LONGEST_METADATA} characters of JSON.", "metadata")
+            text = document(data["metadata"]).decode()
+        except TypeError as error:
+            raise ValidationError("Must not contain half of a surrogate pair.", "metadata") from error
+        if len(text) + sum(one.written_out for one in found if isinstance(one, Exact)) > LONGEST_METADATA:
+            raise ValidationError(
+                f"Must be at most {LONGEST_METADATA} characters of JSON, with its numbers written out.", "metadata"
+            )
         if _ESCAPED_NUL.search(text):
             raise ValidationError("Must not contain NUL.", "metadata")
 

@@ -10,7 +10,7 @@ from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import NotAcceptable
 from werkzeug.http import parse_options_header
 
-from service.pipeline import document
+from service.exact_json import document
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from typing import TYPE_CHECKING, Any
 
 from service.api.representation import ALWAYS_SHOWN, FREE_TEXT
 from service.csv_cells import protected
+from service.exact_json import document
 from service.request_fields import FIELDS
 
 if TYPE_CHECKING:
@@ -85,4 +85,4 @@ def _cell(one: Mapping[str, Any], path: tuple[str, ...]) -> str | int:
         return value
     if isinstance(value, list):
         return protected(";".join(value))
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")) if value else ""
+    return document(value).decode() if value else ""

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from service.errors import InvalidFieldsError
+from service.exact_json import EXACTLY
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -29,7 +30,7 @@ def read_json(raw: bytes, known: Collection[str]) -> Any:  # noqa: ANN401 (JSON)
         InvalidFieldsError: A name is there twice, anywhere in it; the pointers lead to the known fields.
         ValueError: It is not JSON in UTF-8.
     """
-    body = json.loads(raw.decode(), object_pairs_hook=_object)
+    body = json.loads(raw.decode(), object_pairs_hook=_object, **EXACTLY)
     doubled = {}
     for name, value in body.items() if isinstance(body, dict) else ():
         pointer = f"/{name}" if name in known else ""

@@ -54,12 +54,17 @@ def appointment(row: Appointment | AppointmentRow, *, unmasked: bool, overdue_be
         "overdue": row.status == "processing" and row.requested_at < overdue_before,
         "conflicts": row.failures if row.status == "created" else 0,
         "discrepancies": row.discrepancies,
-        "metadata": row.details if unmasked or not row.details else mask_json(row.details, known),
+        "metadata": _metadata(row, known, unmasked=unmasked),
         "created_at": time_text(row.created_at),
         "updated_at": time_text(row.updated_at),
         "settled_at": time_text(row.settled_at),
         "version": row.version,
     }
+
+
+def _metadata(row: Appointment | AppointmentRow, known: Known, *, unmasked: bool) -> Any:  # noqa: ANN401 (JSON)
+    given = row.details if row.details_as_given is None else row.details_as_given
+    return given if unmasked or not given else mask_json(given, known)
 
 
 def quarantined(row: Quarantined, *, content: bool = False) -> dict[str, Any]:

@@ -33,6 +33,7 @@ class AppointmentRow(NamedTuple):
     mrn: str
     former_mrns: list[str]
     details: dict[str, Any]
+    details_as_given: dict[str, Any] | None
     cobalt_appointment_id: str | None
     cobalt_job_id: str | None
     submission: str
@@ -51,7 +52,7 @@ class AppointmentRow(NamedTuple):
     settled_at: datetime | None
 
 
-_COLUMNS: LiteralString = ", ".join("metadata" if name == "details" else name for name in AppointmentRow._fields)
+_COLUMNS: LiteralString = ", ".join(AppointmentRow._fields).replace("details", "metadata")
 
 _GET: LiteralString = f"SELECT {_COLUMNS} FROM appointments WHERE id = %s"  # noqa: S608 (constants)
 

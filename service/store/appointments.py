@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select, text
 
+from service.exact_json import document
 from service.models import Appointment
-from service.pipeline import document
 from service.request_fields import read_taken
 from service.states import Ruling, Standing, Status
 

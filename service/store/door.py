@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import orjson
 
 from service.comparing import comparable
-from service.pipeline import COMMIT, Statement, document, exchange
+from service.exact_json import document
+from service.pipeline import COMMIT, Statement, exchange
 from service.states import Disposition
 from service.store.appointments import LOCK, REFERENCES, SETTLE, Locked, read_locked, settled_rows, with_names
 from service.store.asking import HURRY

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from service.errors import InvalidFieldsError
+from service.exact_json import is_kept_by_jsonb
 from service.ids import new_id
 from service.models import Appointment
 from service.request_fields import read_start, refuse_skipped
@@ -73,6 +74,7 @@ def new_appointment(account: str, wanted: AppointmentRequest) -> Appointment:
         starts_local=start.local,
         starts_at=start.at,
         details=wanted.metadata,
+        details_as_given=None if is_kept_by_jsonb(wanted.metadata) else wanted.metadata,
         request_id=wanted.request_id,
         submission="queued",
         tries=0,

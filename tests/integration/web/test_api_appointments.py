@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,6 +21,7 @@ from service.store import appointment_views
 from service.usecases.accounts import add_account
 from tests.asgi_client import client_of
 from tests.integration.web.conftest import BODY, Api, work_once
+from tests.records import wait_for_the_others
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -329,6 +332,45 @@ def test_metadata_is_given_back_untouched(api: Api, value: object) -> None:
         value = value.encode("utf-16", "surrogatepass").decode("utf-16")
     made = api.post(BODY | {"metadata": {"x": value}}).json
     assert made["metadata"] == api.read(f"{URL}/{made['id']}")["metadata"] == {"x": value}
+
+
+EXACT = (
+    '{"a":1e400,"b":98765432109876543210,"c":[1.10,{"d":0.1000000000000000055}],"e":-0,"f":1.0E+2,"g":2.5e-7,"h":7.0}'
+)
+
+
+@pytest.mark.parametrize("unmasked", [True, False])
+def test_numbers_of_metadata_are_given_back_with_all_their_digits(api: Api, book: Book, unmasked: bool) -> None:  # noqa: FBT001
+    scopes = ("read", "write", "phi") if unmasked else ("read", "write")
+    raw = json.dumps(BODY)[:-1] + f', "metadata": {EXACT}}}'
+    headers = {"Content-Type": "application/json", "Idempotency-Key": "exact-1"}
+    first = api.call("POST", URL, scopes=scopes, data=raw, headers=headers)
+    again = api.call("POST", URL, scopes=scopes, data=raw, headers=headers)
+    assert again.headers["Idempotent-Replayed"] == "true"
+    one = first.json["id"]
+    work_once(api.engine, book.settings, {BODY["mrn"]: cobalt.Rejected(400, "no", datetime.now(UTC))})
+    corrected = api.call("PATCH", f"{URL}/{one}", scopes=scopes, json={"type": "other"})
+    assert corrected.status_code == 202
+    wait_for_the_others(api.engine)
+    answers = [first, again, corrected] + [
+        api.get(path, scopes=scopes) for path in (f"{URL}/{one}", URL, f"{URL}?fields=metadata", "/v1/changes")
+    ]
+    for answer in answers:
+        assert f'"metadata":{EXACT}' in answer.text
+    [cell] = [line["metadata"] for line in csv.DictReader(io.StringIO(export(api, scopes)))]
+    assert cell == EXACT
+
+
+def export(api: Api, scopes: tuple[str, ...]) -> str:
+    text: str = api.get(f"{URL}?fields=metadata", scopes=scopes, headers={"Accept": "text/csv"}).text
+    return text
+
+
+def test_numbers_without_end_are_too_long(api: Api) -> None:
+    headers = {"Content-Type": "application/json"}
+    for number, status in (("1e16000", 202), ("1e16384", 422), ("1e-16384", 422), ("1e999999999999999999", 422)):
+        raw = json.dumps(BODY)[:-1] + f', "metadata": {{"n": {number}}}}}'
+        assert api.call("POST", URL, data=raw, headers=headers).status_code == status, number
 
 
 @pytest.mark.parametrize(
