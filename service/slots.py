@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections import Counter
@@ -28,6 +29,8 @@ class Slots:
     def __init__(self, number: int) -> None:
         self._free = number
         self._held: Counter[str] = Counter()
+        self._turns = itertools.count()
+        self._latest: dict[str, int] = {}  # account -> the number of its latest turn
         self._lock = threading.Lock()
 
     @property
@@ -37,7 +40,9 @@ class Slots:
 
     @contextmanager
     def taking(self, waiting: Mapping[str, int]) -> Iterator[Counter[str]]:
-        """Take slots for calls that wait: in turn, beginning with the accounts that have the fewest.
+        """Take slots for calls that wait, in turn.
+
+        The accounts with the fewest begin, and of these the one whose latest turn is longest ago.
 
         Args:
             waiting: Account -> how many of its calls are due.
@@ -64,7 +69,7 @@ class Slots:
 
     def _take(self, waiting: Mapping[str, int]) -> Counter[str]:
         taken: Counter[str] = Counter()
-        turns = sorted(waiting, key=lambda account: self._held[account])
+        turns = sorted(waiting, key=lambda account: (self._held[account], self._latest.get(account, -1)))
         while turns:
             turns = [account for account in turns if taken[account] < waiting[account] and self._take_one(account)]
             taken.update(turns)
@@ -75,6 +80,7 @@ class Slots:
             return False
         self._free -= 1
         self._held[account] += 1
+        self._latest[account] = next(self._turns)
         return True
 
 

@@ -52,6 +52,17 @@ def test_the_only_slot_is_for_whoever_comes() -> None:
     assert take_all(Slots(1), "a") == {"a": 1}
 
 
+def test_of_more_accounts_than_slots_each_has_its_turn() -> None:
+    slots, names = Slots(3), list("abcdefgh")
+    served: Counter[str] = Counter()
+    for _ in names:
+        got = take_all(slots, *names)
+        served += got
+        for account in got.elements():
+            slots.give_back(account)
+    assert served == dict.fromkeys(names, 3)
+
+
 @given(st.integers(1, 64), st.lists(st.sampled_from("abcde"), max_size=40))
 def test_no_account_ever_holds_more_than_were_free_when_it_took_its_last(number: int, steps: list[str]) -> None:
     slots, held = Slots(number), Counter[str]()
