@@ -89,11 +89,11 @@ def read_recorded(recorded: EventRow) -> Event:
 
 
 # The attempt answers the failure that was corrected, whatever the clocks of several machines say, and those that had
-# come before its call; decisions of ours are dated on another clock. What came by asking may be an old failure under a
-# second id.
+# come before its call; decisions of ours are dated on another clock. What came by asking or by a replay may be older
+# than its receipt says.
 _EARLY = text("""
 SELECT id FROM events WHERE appointment_id = :id AND type = 'appointment.failed'
-  AND disposition = 'superseded' AND source <> 'poll' AND received_at >= :sent_at
+  AND disposition = 'superseded' AND source IN ('webhook', 'spool') AND received_at >= :sent_at
   AND occurred_at > ALL (
     SELECT occurred_at FROM events WHERE appointment_id = :id AND type = 'appointment.failed'
       AND received_at < :sent_at
