@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from typing import TextIO
+
 import click
 
 from service.cli.context import open_engine
@@ -13,11 +16,14 @@ from service.usecases.accounts import add_account, add_reference, remove_account
 from service.zones import is_zone
 
 
-def _token(_context: click.Context, _option: click.Parameter, token: str) -> str:
-    token = token.strip()
+def _read_token(file: TextIO | None) -> str:
+    """Take a token where no list of processes and no shell's history shows it: a file, standard input, or a prompt."""
+    if file is None and not sys.stdin.isatty():
+        file = sys.stdin
+    token = (file.read() if file else click.prompt("Access token", hide_input=True)).strip()
     if not token or not fits_a_header(token):
-        raise click.BadParameter("must be printable ASCII in one line, for it goes into an HTTP header")
-    return token
+        raise click.UsageError("the access token must be printable ASCII in one line, for it goes into an HTTP header")
+    return str(token)
 
 
 def _zone(_context: click.Context, _option: click.Parameter, zone: str | None) -> str | None:
@@ -34,14 +40,21 @@ def accounts() -> None:
 @accounts.command()
 @click.argument("name")
 @click.option("--reference", help="Cobalt's access_token_reference_id; the name, when it is not given.")
-@click.option("--access-token", prompt=True, hide_input=True, callback=_token, help="Asked for when it is not given.")
+@click.option(
+    "--access-token-file",
+    type=click.File(),
+    help="Holds the access token; `-` is standard input. Without it, it is asked for, or read there if nobody types.",
+)
 @click.option("--time-format", type=click.Choice(TIME_FORMATS), default="as_given", show_default=True)
 @click.option("--timezone", callback=_zone, help="IANA zone of the clinics; needed for the time format `datetime`.")
-def add(name: str, reference: str | None, access_token: str, time_format: str, timezone: str | None) -> None:
+def add(
+    name: str, reference: str | None, access_token_file: TextIO | None, time_format: str, timezone: str | None
+) -> None:
     """Store an account; its access token is encrypted with the first of ENCRYPTION_KEYS."""
     if time_format == "datetime" and not timezone:
         raise click.UsageError("--timezone is needed with --time-format datetime")
     settings = AccountSettings.from_env()
+    access_token = _read_token(access_token_file)
     with transaction(open_engine(settings)) as session:
         add_account(
             session,

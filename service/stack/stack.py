@@ -186,11 +186,16 @@ class Stack:
             engine.dispose()
 
     def _prepare_processes(self) -> None:
-        secrets_given = ["--client-id", self.client_id, "--client-secret", self.client_secret]
-        secrets_given += ["--account", f"{self.account}={self.access_token}"]
-        secrets_given += ["--webhook-url", self.webhook_url, "--webhook-secret", self.webhook_secret]
-        sandbox = [sys.executable, "-m", "service.sandbox", "--port", str(self.sandbox_port), *secrets_given]
-        self.sandbox = self._process("sandbox", [*sandbox, *self._sandbox_options], {"PATH": self.env["PATH"]})
+        known = ["--client-id", self.client_id, "--webhook-url", self.webhook_url]
+        sandbox = [sys.executable, "-m", "service.sandbox", "--port", str(self.sandbox_port), *known]
+        secrets_given = {  # where no list of processes shows them
+            "SANDBOX_CLIENT_SECRET": self.client_secret,
+            "SANDBOX_ACCOUNT": f"{self.account}={self.access_token}",
+            "SANDBOX_WEBHOOK_SECRET": self.webhook_secret,
+        }
+        self.sandbox = self._process(
+            "sandbox", [*sandbox, *self._sandbox_options], {"PATH": self.env["PATH"]} | secrets_given
+        )
         gunicorn = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "wsgi:app"]
         self.webs = [
             self._process(f"web-{number}", gunicorn, {**self.env, "PORT": str(port), **env})

@@ -11,11 +11,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -23,10 +24,12 @@ import pytest
 
 SECRET = "whsec_test"
 CALLER = {"client_id": "ci", "client_secret": "cs", "access_token": "token_1"}
-OPTIONS = (
-    *("--port", "0", "--client-id", "ci", "--client-secret", "cs", "--webhook-secret", SECRET),
-    *("--account", "clinic_1=token_1", "--account", "clinic_2=token_2", "--delay", "0.02", "--seed", "tests"),
-)
+OPTIONS = ("--port", "0", "--client-id", "ci", "--delay", "0.02", "--seed", "tests")
+SECRETS = {
+    "SANDBOX_CLIENT_SECRET": "cs",
+    "SANDBOX_WEBHOOK_SECRET": SECRET,
+    "SANDBOX_ACCOUNT": "clinic_1=token_1 clinic_2=token_2",
+}
 ASKED = {
     "mrn": "123456789",
     "location": "1",
@@ -127,12 +130,12 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 @contextmanager
-def running(*options: str) -> Iterator[Sandbox]:
+def running(*options: str, secrets: Mapping[str, str] = SECRETS) -> Iterator[Sandbox]:
     command = [sys.executable, "-m", "service.sandbox", *OPTIONS, *options]
     with (
         tempfile.TemporaryFile("w+") as stderr,
         subprocess.Popen(  # noqa: S603 - ourselves
-            command, stdout=subprocess.PIPE, stderr=stderr, text=True
+            command, stdout=subprocess.PIPE, stderr=stderr, text=True, env={**os.environ, **secrets}
         ) as process,
     ):
         try:
@@ -398,3 +401,28 @@ def test_a_taken_port_is_one_line_and_exit_code_1() -> None:
     assert ended.returncode == 1
     assert ended.stdout == ""
     assert ended.stderr.splitlines() == [f"sandbox: cannot listen on 127.0.0.1:{port}: the port is taken"]
+
+
+def test_secrets_are_read_from_files_and_never_from_the_command_line(tmp_path: Path) -> None:
+    contents = {"client": "cs_file\n", "webhook": "whsec_file\n", "accounts": "a=token_a\nb=token_b\n"}
+    for name, content in contents.items():
+        (tmp_path / name).write_text(content)
+    files = (
+        *("--client-secret-file", str(tmp_path / "client"), "--webhook-secret-file", str(tmp_path / "webhook")),
+        *("--accounts-file", str(tmp_path / "accounts")),
+    )
+    with running(*files, secrets={}) as sandbox:
+        known = {"client_id": "ci", "client_secret": "cs_file"}
+        for token in ("token_a", "token_b"):
+            asked = sandbox.http.post("/v1/appointments", json=ASKED, headers=known | {"access_token": token})
+            assert asked.status_code == 200
+        asked = sandbox.http.post("/v1/appointments", json=ASKED, headers=CALLER)
+        assert asked.status_code == 401
+
+    for option in ("--client-secret=canary", "--webhook-secret=canary", "--account=clinic_1=canary"):
+        ran = subprocess.run(  # noqa: S603 - ourselves
+            [sys.executable, "-m", "service.sandbox", option], capture_output=True, text=True, check=False, timeout=30
+        )
+        assert ran.returncode == 2
+        assert "canary" not in ran.stderr
+        assert "-file" in ran.stderr

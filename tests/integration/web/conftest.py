@@ -325,6 +325,13 @@ class Ran:
     err: str
 
 
+class Terminal(io.TextIOWrapper):
+    """Standard input at which a person types."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 @pytest.fixture
 def run(
     environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -332,9 +339,9 @@ def run(
     """Runs the command line in this process, as ``cobalt-appointments`` does."""
     assert environment
 
-    def run(*arguments: str, stdin: bytes = b"") -> Ran:
+    def run(*arguments: str, stdin: bytes = b"", terminal: bool = False) -> Ran:
         monkeypatch.setattr(sys, "argv", ["cobalt-appointments", *arguments])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        monkeypatch.setattr(sys, "stdin", (Terminal if terminal else io.TextIOWrapper)(io.BytesIO(stdin)))
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
             cli.main()

@@ -37,10 +37,13 @@ SECRET = re.compile(r"whsec_\w+\n")
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     port = free_port()
-    known = "--account clinic_1=at_integration --client-id ci_integration --client-secret cs_integration"
-    options = f"--port {port} {known} --webhook-secret whsec_first".split()
-    argv = [sys.executable, "-m", "service.sandbox", *options]
-    process = Process("sandbox", argv, {"PYTHONUNBUFFERED": "1"}, tmp_path_factory.mktemp("sandbox") / "log")
+    argv = [sys.executable, "-m", "service.sandbox", "--port", str(port), "--client-id", "ci_integration"]
+    known = {
+        "SANDBOX_ACCOUNT": "clinic_1=at_integration",
+        "SANDBOX_CLIENT_SECRET": "cs_integration",
+        "SANDBOX_WEBHOOK_SECRET": "whsec_first",
+    }
+    process = Process("sandbox", argv, {"PYTHONUNBUFFERED": "1"} | known, tmp_path_factory.mktemp("sandbox") / "log")
     process.start()
     process.wait_ready("sandbox listening on")
     yield f"http://127.0.0.1:{port}/v1"
