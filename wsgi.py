@@ -1,7 +1,15 @@
 """The web process: ``gunicorn -c deploy/gunicorn.conf.py wsgi:app``."""
 
-from service.app import create_app
+import sys
+
+from service.app import create_app, refuse_unreadable_tokens
 from service.config import Settings
+from service.errors import SettingsError
 from service.web import Web
 
-app = Web(create_app(Settings.from_env()))
+settings = Settings.from_env()
+app = Web(create_app(settings))
+try:
+    refuse_unreadable_tokens(settings)
+except SettingsError as error:
+    sys.exit(str(error))

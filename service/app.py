@@ -30,15 +30,17 @@ from service.api.waiting import CHANGES, SETTLED, as_known, until_settled
 from service.batches import Batches, in_a_thread
 from service.circuit import Circuit
 from service.db import make_engine, transaction
+from service.errors import DatabaseUnavailableError
 from service.replica import Replica
 from service.spool import Spool, Spooled
 from service.store.changes import find_end, find_settled, find_versions
 from service.usecases.drain_spool import Drainer
 from service.usecases.intake import Intake, door_timeouts
+from service.usecases.stored_tokens import check_tokens
 from service.usecases.take_webhook import WebhookTaker
 
 PATIENCE = timedelta(seconds=1)
-"""How long one question may take that only metrics ask."""
+"""How long one question may take that only metrics ask, or that is asked before the start."""
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from service.config import Settings
+
+logger = log.get_logger(__name__)
 
 DOOR_CONNECTIONS = 2
 """One for batches of webhooks that need more than the door's own connection, one for the drainer of the spool."""
@@ -122,6 +126,23 @@ def create_app(settings: Settings) -> Flask:
     app.add_url_rule("/docs/<version>/<name>", view_func=pages.asset)  # a part of the page, and of no interest itself
     problems.register(app)  # after flask-smorest, whose own error handler answers in another shape
     return app
+
+
+def refuse_unreadable_tokens(settings: Settings) -> None:
+    """See to it, before the first request, that the stored access tokens can be decrypted.
+
+    Webhooks can be taken without PostgreSQL, so one that is away stops nothing; the worker looks again.
+
+    Raises:
+        SettingsError: They cannot; see ``check_tokens``.
+    """
+    engine = make_engine(settings.database_url, pool=1, statement_timeout=PATIENCE, lock_timeout=PATIENCE)
+    try:
+        check_tokens(engine, settings)
+    except DatabaseUnavailableError as error:
+        logger.warning("stored access tokens cannot be looked at now", problem=type(error).__name__)
+    finally:
+        engine.dispose()  # no process that is forked may share its connection
 
 
 def _replica(settings: Settings) -> Replica | None:

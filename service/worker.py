@@ -21,6 +21,7 @@ from service.usecases.ask_cobalt import Asker, sweep_unmatched
 from service.usecases.idempotency import forget_answers
 from service.usecases.keep_changes import keep_changes
 from service.usecases.keep_counts import fold_counts
+from service.usecases.stored_tokens import check_tokens
 from service.usecases.submit import Submitter, expire_leases
 
 if TYPE_CHECKING:
@@ -153,6 +154,7 @@ def run(settings: Settings) -> None:
         jobs = _jobs(engine, settings, submitter, asker)
         ending.watch(look, client)
         logger.info("worker ready", count=settings.cobalt_concurrency)
+        _wait_for_tokens(engine, settings, ending.asked_for)
         while not ending.asked_for.is_set():
             look.clear()
             _run_jobs(jobs, engine, ending.asked_for)
@@ -162,6 +164,27 @@ def run(settings: Settings) -> None:
     end_metrics()
     ending.reached()
     logger.info("worker stopped")
+
+
+def _wait_for_tokens(engine: Engine, settings: Settings, stopping: threading.Event) -> None:
+    """See to it that the stored access tokens can be decrypted, as soon as PostgreSQL can be asked for them.
+
+    Raises:
+        SettingsError: They cannot.
+    """
+    pause = FIRST_PAUSE
+    while not stopping.is_set():
+        try:
+            check_tokens(engine, settings)
+        except DatabaseFaultError:
+            return  # the jobs say what is wrong there; without tables there are no accounts
+        except DatabaseUnavailableError as error:
+            if pause == FIRST_PAUSE:
+                logger.warning("PostgreSQL is away", operation="check access tokens", problem=type(error).__name__)
+            stopping.wait(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+        else:
+            return
 
 
 def _jobs(engine: Engine, settings: Settings, submitter: Submitter, asker: Asker) -> list[Job]:

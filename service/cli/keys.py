@@ -11,9 +11,11 @@ from cryptography.fernet import Fernet
 
 from service.cli.context import Duration, open_engine
 from service.cli.listing import json_option, show
+from service.config import AccountSettings
 from service.db import transaction
 from service.store import api_keys
 from service.usecases.api_keys import SCOPES, create_key
+from service.usecases.stored_tokens import rotate_tokens
 
 if TYPE_CHECKING:
     from service.models import ApiKey
@@ -63,10 +65,32 @@ def revoke(key_id: str) -> None:
         sys.exit(f"there is no key {key_id} that could be revoked; `keys list` shows all")
 
 
-@keys.command()
-def encryption() -> None:
+@keys.group(invoke_without_command=True)
+@click.pass_context
+def encryption(context: click.Context) -> None:
+    """Print a new key for ENCRYPTION_KEYS, or put one to use."""
+    if context.invoked_subcommand is None:
+        context.invoke(new)
+
+
+@encryption.command()
+def new() -> None:
     """Print a new key for ENCRYPTION_KEYS."""
     click.echo(Fernet.generate_key().decode())
+
+
+@encryption.command()
+def rotate() -> None:
+    """Encrypt every stored access token with the first of ENCRYPTION_KEYS, so that the others can be retired.
+
+    Every process must know that key before: ENCRYPTION_KEYS may name it second for them. It can be run again, also
+    while the service runs, and ends with 1 while some token still needs another key.
+    """
+    settings = AccountSettings.from_env()
+    found = rotate_tokens(open_engine(settings), settings)
+    click.echo(f"{found.rotated} encrypted anew, {found.already} had the first key already, {len(found.left)} left")
+    if found.left:
+        sys.exit(f"ENCRYPTION_KEYS: none of them decrypts the access token of {', '.join(found.left)}")
 
 
 def _state(key: ApiKey) -> str:

@@ -38,6 +38,11 @@ def list_references(session: Session) -> dict[str, set[str]]:
     return found
 
 
+def lock_account(session: Session, name: str) -> Account | None:
+    """Find an account, and keep others from changing it."""
+    return session.get(Account, name, with_for_update=True)
+
+
 def list_accounts(session: Session) -> Sequence[Account]:
     """List the accounts, by name."""
     return session.scalars(select(Account).order_by(Account.name)).all()

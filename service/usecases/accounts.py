@@ -5,14 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-
 from service.cobalt import Credentials
 from service.db import transaction
-from service.errors import ConflictError, NotFoundError, SettingsError
+from service.errors import ConflictError, NotFoundError
 from service.models import Account
 from service.store import accounts, appointments, events
 from service.usecases.match_waiting import match_waiting
+from service.usecases.stored_tokens import decrypt, encrypt
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -45,10 +44,7 @@ def get_credentials(session: Session, settings: AccountSettings, name: str) -> C
     account = accounts.find_account(session, name)
     if account is None:
         raise NotFoundError(f"there is no account {name!r}")
-    try:
-        token = _fernet(settings).decrypt(account.access_token).decode()
-    except InvalidToken as error:
-        raise SettingsError(f"ENCRYPTION_KEYS: none of them decrypts the token of account {name!r}") from error
+    token = decrypt(settings, account)
     return Credentials(name, account.reference, token, account.time_format, account.timezone)
 
 
@@ -75,7 +71,7 @@ def add_account(
         Account(
             name=name,
             reference=reference,
-            access_token=_fernet(settings).encrypt(access_token.encode()),
+            access_token=encrypt(settings, access_token),
             time_format=time_format,
             timezone=timezone,
         )
@@ -123,9 +119,3 @@ def add_reference(engine: Engine, settings: AccountSettings, *, name: str, refer
             events.lock_ids(session, [cobalt_id])
             matched += match_waiting(session, cobalt_id, now=datetime.now(UTC))
     return matched
-
-
-def _fernet(settings: AccountSettings) -> MultiFernet:
-    if not settings.encryption_keys:
-        raise SettingsError("ENCRYPTION_KEYS: is missing; stored access tokens are encrypted with it")
-    return MultiFernet([Fernet(key) for key in settings.encryption_keys])

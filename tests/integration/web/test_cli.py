@@ -16,6 +16,7 @@ from service.db import driver, transaction
 from service.sessions import connect
 from service.store import accounts as account_rows
 from service.store import api_keys
+from service.usecases.accounts import get_credentials
 from service.usecases.api_keys import find_caller
 from tests.integration.web.conftest import Ran
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
+    from service.config import Settings
     from tests.integration.web.conftest import Api, Book
 
 HEADER = "mrn,location,date,time,provider,type,note"
@@ -61,7 +63,7 @@ def test_a_command_reads_no_setting_that_it_does_not_need(
     run: Callable[..., Ran], environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
     if "remove" in command:
-        assert run("accounts", "add", "kept", "--access-token", "x").code == 0
+        assert run("accounts", "add", "kept", stdin=b"x").code == 0
     for name in environment.keys() - {"DATABASE_URL"}:
         monkeypatch.delenv(name)
     monkeypatch.setenv("PORT", "nonsense")
@@ -170,8 +172,9 @@ def test_keys_revoke_ends_a_key_and_names_one_that_there_is_not(run: Callable[..
 
 
 def test_keys_encryption_makes_a_key_for_the_setting(run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ENCRYPTION_KEYS", run("keys", "encryption").out.strip())
-    assert run("accounts", "list").code == 0
+    for command in (("keys", "encryption"), ("keys", "encryption", "new")):
+        monkeypatch.setenv("ENCRYPTION_KEYS", run(*command).out.strip())
+        assert run("accounts", "list").code == 0
 
 
 # accounts
@@ -180,8 +183,8 @@ def test_keys_encryption_makes_a_key_for_the_setting(run: Callable[..., Ran], mo
 def test_accounts_are_added_listed_and_removed_and_the_token_is_nowhere(
     run: Callable[..., Ran], engine: Engine
 ) -> None:
-    added = run("accounts", "add", "clinic_2", "--reference", "user_2", "--access-token", "at-canary",
-                "--time-format", "datetime", "--timezone", "America/Chicago")  # fmt: skip
+    added = run("accounts", "add", "clinic_2", "--reference", "user_2", "--time-format", "datetime",
+                "--timezone", "America/Chicago", stdin=b"at-canary\n")  # fmt: skip
     assert (added.code, added.out) == (0, "")
     listed = run("accounts", "list").out
     for shown in ("clinic_1", "the environment", "clinic_2", "user_2", "America/Chicago", "the table"):
@@ -195,34 +198,64 @@ def test_accounts_are_added_listed_and_removed_and_the_token_is_nowhere(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "token", "code", "said"),
     [
-        (("clinic_1", "--access-token", "x"), 1, "already"),
-        (("kept", "--access-token", "x"), 1, "already"),
-        (("other", "--reference", "user_kept", "--access-token", "x"), 1, "already"),
-        (("other", "--reference", "clinic_1", "--access-token", "x"), 1, "already"),
-        (("other", "--access-token", "x", "--time-format", "datetime"), 2, "--timezone"),
-        (("other", "--access-token", "x", "--timezone", "Mars/Olympus"), 2, "--timezone"),
-        (("other", "--access-token", "canary\nx"), 2, "--access-token"),
-        (("other", "--access-token", "canary é"), 2, "--access-token"),
-        (("other", "--access-token", ""), 2, "--access-token"),
+        (("clinic_1",), "x", 1, "already"),
+        (("kept",), "x", 1, "already"),
+        (("other", "--reference", "user_kept"), "x", 1, "already"),
+        (("other", "--reference", "clinic_1"), "x", 1, "already"),
+        (("other", "--time-format", "datetime"), "x", 2, "--timezone"),
+        (("other", "--timezone", "Mars/Olympus"), "x", 2, "--timezone"),
+        (("other",), "canary\nx", 2, "access token"),
+        (("other",), "canary \u00e9", 2, "access token"),
+        (("other",), "", 2, "access token"),
+        (("other", "--access-token", "canary"), "x", 2, "--access-token-file"),
+        (("other", "--access-token=canary"), "x", 2, "--access-token-file"),
+        (("other", "--access-token-file", "/canary"), "x", 2, "--access-token-file"),
     ],
 )
 def test_accounts_add_refuses_what_could_not_be_used(
-    run: Callable[..., Ran], engine: Engine, arguments: tuple[str, ...], code: int, said: str
+    run: Callable[..., Ran], engine: Engine, arguments: tuple[str, ...], token: str, code: int, said: str
 ) -> None:
-    assert run("accounts", "add", "kept", "--reference", "user_kept", "--access-token", "t").code == 0
-    ran = run("accounts", "add", *arguments)
+    assert run("accounts", "add", "kept", "--reference", "user_kept", stdin=b"t").code == 0
+    ran = run("accounts", "add", *arguments, stdin=token.encode())
     assert ran.code == code
     assert said in ran.err
-    assert "canary" not in ran.err
+    assert "canary" not in ran.err.replace("'/canary'", "")
     with transaction(engine) as session:
         assert list(account_rows.list_timezones(session)) == ["kept"]
 
 
+def test_accounts_add_reads_the_token_from_a_file_or_from_standard_input(
+    run: Callable[..., Ran], tmp_path: Path, settings: Settings, engine: Engine
+) -> None:
+    (tmp_path / "token").write_text("from-a-file\n")
+    assert run("accounts", "add", "a", "--access-token-file", str(tmp_path / "token"), stdin=b"x").code == 0
+    assert run("accounts", "add", "b", "--access-token-file", "-", stdin=b"from-standard-input").code == 0
+    with transaction(engine) as session:
+        found = {name: get_credentials(session, settings, name).access_token for name in "ab"}
+    assert found == {"a": "from-a-file", "b": "from-standard-input"}
+
+
+def test_accounts_add_asks_a_person_for_the_token_without_showing_it(
+    run: Callable[..., Ran], settings: Settings, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def prompt(words: str, *, hide_input: bool) -> str:
+        asked.append((words, hide_input))
+        return "from-a-person"
+
+    monkeypatch.setattr(click, "prompt", prompt)
+    assert run("accounts", "add", "c", terminal=True).code == 0
+    assert asked == [("Access token", True)]
+    with transaction(engine) as session:
+        assert get_credentials(session, settings, "c").access_token == "from-a-person"
+
+
 def test_accounts_add_needs_a_key_to_encrypt_with(run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ENCRYPTION_KEYS")
-    ran = run("accounts", "add", "clinic_2", "--access-token", "t")
+    ran = run("accounts", "add", "clinic_2", stdin=b"t")
     assert (ran.code, ran.err.count("\n")) == (1, 1)
     assert "ENCRYPTION_KEYS" in ran.err
 
