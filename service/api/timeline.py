@@ -103,7 +103,8 @@ def why(row: Appointment, decisions: Iterable[Decision]) -> str:
     if row.submission == "accepted":
         return f"Cobalt took it and has not told the outcome yet; it was asked {row.asks} times."
     if row.submission == "unconfirmed" and row.candidates:
-        return "Cobalt's answer was lost, and several appointments at Cobalt may be the one: a person has to choose."
+        may_be = f"{len(row.candidates)} appointments" if len(row.candidates) > 1 else "an appointment"
+        return f"Cobalt's answer was lost, and {may_be} at Cobalt may be the one: a person has to choose."
     return {
         "queued": "It waits for a worker to take it to Cobalt.",
         "sending": "A call to Cobalt is under way.",

@@ -13,6 +13,7 @@ from rich.progress import track
 from service.cli.context import Duration, open_engine, os_user
 from service.cli.listing import json_option, show
 from service.cobalt import Cobalt
+from service.comparing import comparable
 from service.config import Settings, read_setting
 from service.db import transaction
 from service.errors import AppointmentsError, CobaltError
@@ -61,9 +62,17 @@ def reconcile(since: timedelta, *, dry_run: bool, as_json: bool) -> None:
 _why = click.option("--why", help="Kept, and shown in the timeline to who sees patients' data.")
 
 
+def _pasted(_context: click.Context, _argument: click.Parameter, value: str) -> str:
+    """Take off what comes along when an id is copied from a page: no event would name such an id."""
+    found = comparable(value)
+    if not found:
+        raise click.BadParameter("is blank")
+    return found
+
+
 @click.command()
 @click.argument("appointment_id")
-@click.argument("cobalt_appointment_id")
+@click.argument("cobalt_appointment_id", callback=_pasted)
 @_why
 def adopt(appointment_id: str, cobalt_appointment_id: str, why: str | None) -> None:
     """Say that an unconfirmed APPOINTMENT_ID is COBALT_APPOINTMENT_ID at Cobalt.

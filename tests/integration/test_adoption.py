@@ -685,7 +685,8 @@ def test_a_person_who_looked_into_the_ehr_may_know_an_id_that_no_event_named(
     engine: Engine, cobalt: FakeCobalt, command: Callable[..., Any], settle: Callable[[], None]
 ) -> None:
     [one] = lose(engine)
-    assert command("adopt", one, "c1").exit_code == 0
+    assert command("adopt", one, "\u00a0\u200b").exit_code != 0
+    assert command("adopt", one, "\u200bc1\u00a0").exit_code == 0  # as it was copied from a page
     assert state(engine, one) == ("processing", "accepted", "c1", [])
     cobalt.listed = [entry("c1")]
     pass_time(engine, 1)
