@@ -337,7 +337,8 @@ class Settings(CobaltSettings):
     internal_host: str = _setting("the address of that port", lambda env, name: env.str(name, "127.0.0.1"))
     web_concurrency: int = _setting("web worker processes", _integer(2, 1, 64))
     metrics_port: int | None = _setting(
-        "the port on which a worker shows its metrics; the web process has `/metrics`", _optional_port
+        "the port on which a worker answers `/metrics`, `/livez` and `/readyz`; the web process has its own",
+        _optional_port,
     )
     log_level: str = _setting(
         "`debug`, `info`, `warning` or `error`",

@@ -7,14 +7,13 @@ import signal
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
-
-from prometheus_client import start_http_server
 
 from service import log, metrics
 from service.cobalt import Cobalt
 from service.db import make_engine, transaction
-from service.errors import DatabaseFaultError, DatabaseUnavailableError, SettingsError
+from service.errors import DatabaseFaultError, DatabaseUnavailableError
 from service.misspelt_settings import log_misspelt
 from service.store.revision import is_current
 from service.usecases.ask_cobalt import Asker, sweep_unmatched
@@ -23,13 +22,15 @@ from service.usecases.keep_changes import keep_changes
 from service.usecases.keep_counts import fold_counts
 from service.usecases.stored_tokens import check_tokens
 from service.usecases.submit import Submitter, expire_leases
+from service.worker_address import LIVE, READY, Beat, serving
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from sqlalchemy import Engine
 
     from service.config import Settings
+    from service.worker_address import Health
 
 CONNECTIONS = 20
 """To PostgreSQL: however many calls are in flight, each needs one for a moment before and after."""
@@ -147,8 +148,8 @@ def run(settings: Settings) -> None:
         statement_timeout=settings.statement_timeout,
         lock_timeout=settings.statement_timeout / 2,
     )
-    end_metrics = _show_metrics(settings, engine)
-    with Cobalt(settings) as client:
+    beat = Beat()
+    with _own_address(settings, engine, beat), Cobalt(settings) as client:
         submitter = Submitter(engine, settings, client, on_done=look.set)
         asker = Asker(engine, settings, client)
         jobs = _jobs(engine, settings, submitter, asker)
@@ -157,11 +158,11 @@ def run(settings: Settings) -> None:
         _wait_for_tokens(engine, settings, ending.asked_for)
         while not ending.asked_for.is_set():
             look.clear()
-            _run_jobs(jobs, engine, ending.asked_for)
+            beat.give()
+            _run_jobs(jobs, engine, ending.asked_for, beat)
             look.wait(settings.worker_interval.total_seconds())
         submitter.finish()
         asker.finish()
-    end_metrics()
     ending.reached()
     logger.info("worker stopped")
 
@@ -200,7 +201,7 @@ def _jobs(engine: Engine, settings: Settings, submitter: Submitter, asker: Asker
     ]
 
 
-def _run_jobs(jobs: Iterable[Job], engine: Engine, stopping: threading.Event) -> None:
+def _run_jobs(jobs: Iterable[Job], engine: Engine, stopping: threading.Event, beat: Beat) -> None:
     for job in jobs:
         if stopping.is_set():
             return
@@ -208,13 +209,14 @@ def _run_jobs(jobs: Iterable[Job], engine: Engine, stopping: threading.Event) ->
             job.run_when_due()
         except DatabaseFaultError:
             if not _is_migrated(engine):
-                _wait_for_migrations(engine, stopping)
+                _wait_for_migrations(engine, stopping, beat)
                 return
 
 
-def _wait_for_migrations(engine: Engine, stopping: threading.Event) -> None:
+def _wait_for_migrations(engine: Engine, stopping: threading.Event, beat: Beat) -> None:
     logger.error("the database lacks migrations: run `cobalt-appointments db upgrade`; waiting for it")
     while not stopping.wait(MIGRATIONS_EVERY):
+        beat.give()
         if _is_migrated(engine):
             logger.info("the database is ready")
             return
@@ -228,19 +230,19 @@ def _is_migrated(engine: Engine) -> bool:
         return False
 
 
-def _show_metrics(settings: Settings, engine: Engine) -> Callable[[], None]:
-    """Show this process's metrics to whoever scrapes; returns what ends that."""
+@contextmanager
+def _own_address(settings: Settings, engine: Engine, beat: Beat) -> Iterator[None]:
+    """Show metrics and health to whoever asks, where there is a port for it."""
     if settings.metrics_port is None:
-        return lambda: None
-    try:
-        server, _ = start_http_server(settings.metrics_port, addr=settings.host, registry=metrics.REGISTRY)
-    except OSError as error:
-        raise SettingsError(f"METRICS_PORT: port {settings.metrics_port} cannot be listened on") from error
-    end = metrics.start({"worker": engine})
-
-    def stop() -> None:
-        end()
-        server.shutdown()
-        server.server_close()
-
-    return stop
+        yield
+        return
+    health: Health = {
+        LIVE: (beat.is_fresh, "The loop does not come round."),
+        READY: (lambda: _is_migrated(engine), "PostgreSQL does not answer, or lacks migrations."),
+    }
+    with serving(settings.host, settings.metrics_port, health):
+        end = metrics.start({"worker": engine})
+        try:
+            yield
+        finally:
+            end()

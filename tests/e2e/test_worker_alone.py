@@ -9,10 +9,11 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 from service import schema
-from service.stack.processes import Process
+from service.stack.processes import NO_TLS, Process, free_port
 from tests.records import ACCOUNT, ask, columns, open_engine, row, until
 from tests.scripted_cobalt import drip, listening, read_request, reply, until_left
 from tests.settings import REQUIRED
@@ -46,6 +47,10 @@ def working(tmp_path: Path, database_url: str, base_url: str, **environment: str
         yield process
     finally:
         process.kill()
+
+
+def status(url: str) -> int:
+    return httpx.get(url, trust_env=False, verify=NO_TLS).status_code
 
 
 def end(worker: Process) -> float:
@@ -113,11 +118,16 @@ def test_a_worker_asks_once_for_the_migrations_and_works_when_they_are_there(
         connection.sendall(YES)
 
     with listening(take) as base_url, open_engine(empty_database_url) as engine:
-        with working(tmp_path, empty_database_url, base_url, WORKER_INTERVAL="0.01") as worker:
+        port = free_port()
+        own = f"http://127.0.0.1:{port}"
+        environment = {"WORKER_INTERVAL": "0.01", "METRICS_PORT": str(port)}
+        with working(tmp_path, empty_database_url, base_url, **environment) as worker:
             until(lambda: "db upgrade" in worker.log_text(), PATIENCE)
+            assert (status(f"{own}/livez"), status(f"{own}/readyz")) == (200, 503)
             schema.upgrade(empty_database_url)  # takes a hundred times the interval
             asked = ask(engine)
             until(lambda: row(engine, asked)["submission"] == "accepted", PATIENCE)
+            assert (status(f"{own}/livez"), status(f"{own}/readyz")) == (200, 200)
 
         assert worker.log_text().count("db upgrade") == 1
         assert 1 <= worker.log_text().count('"level": "error"') <= 2, worker.log_text()

@@ -18,6 +18,7 @@ from service.app import create_app
 from service.cli import cli
 from service.config import Settings
 from service.usecases import take_webhook
+from service.worker_address import LIVE, READY
 from tests.settings import REQUIRED, settings_from
 
 PROJECT = Path(__file__).parents[2]
@@ -123,7 +124,7 @@ def test_the_outcomes_of_the_sandbox_are_those_of_its_own_help() -> None:
 
 def test_every_address_that_is_named_exists(tmp_path: Path) -> None:
     app = create_app(settings_from(SPOOL_DIR=str(tmp_path)))
-    known = {("POST", take_webhook.PATH)}
+    known = {("POST", take_webhook.PATH), *(("GET", path) for path in (LIVE, READY))}  # and a worker's own
     for rule in app.url_map.iter_rules():
         known |= {(method, re.sub(r"<[^>]+>", "{id}", rule.rule)) for method in rule.methods or ()}
     calls = re.findall(r"`(GET|POST|PATCH) (/[^`]*)`", README)
