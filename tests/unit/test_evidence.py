@@ -8,10 +8,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from service.events import read_event
 from service.evidence import Asked, Evidence, fits, from_event
 from service.starts import Fit
+from tests.unit.test_starts import bookings
 
 NOON = datetime(2025, 1, 1, 12, tzinfo=UTC)
 TEN = datetime(2025, 1, 7, 10)  # noqa: DTZ001 (a wall clock)
@@ -211,3 +214,34 @@ def test_an_id_alone_names_nobody_who_was_asked_for_by_name() -> None:
 def test_an_event_about_no_appointment_is_no_evidence() -> None:
     body = b'{"id":"evt_1","type":"patient.updated","data":{"mrn":"123456789"}}'
     assert from_event(read_event(body, received_at=NOON)) is None
+
+
+def clock(moment: datetime, style: str) -> str:
+    """Write a start as one of the systems does that Cobalt's robots read."""
+    date, hours, minutes = f"{moment:%Y-%m-%d}", moment.hour, f"{moment.minute:02}"
+    offset = moment.utcoffset()
+    if offset is None:
+        ahead = ""
+    elif style == "short":
+        sign, (hour, rest) = "-" if offset < timedelta(0) else "+", divmod(abs(offset), timedelta(hours=1))
+        ahead = f"{sign}{hour}:{rest // timedelta(minutes=1):02}"
+    else:
+        ahead = f"{moment:%z}".replace("+0000", "Z")
+    if style == "in words":
+        return f"{date} {(hours - 1) % 12 + 1}:{minutes}\u202f{'AM' if hours < 12 else 'p.m.'}{ahead}"
+    return f"{date}T{hours:02}:{minutes}{':00.000' if style == 'long' else ''}{ahead}"
+
+
+@given(bookings(), st.sampled_from(["long", "short", "in words"]), st.integers(-400, 400))
+def test_the_outcome_of_a_request_fits_however_it_is_written_and_no_other_day_does(
+    booked: tuple[datetime, datetime, str, str | None], style: str, days: int
+) -> None:
+    said, start, zone, said_zone = booked
+    start_of_another = clock(said + timedelta(days=days), style)
+    seen = from_event(
+        event(
+            "created", date_time=start_of_another, timezone=said_zone, provider_name="Dr.\u00a0Smith", mrn=" 123456789"
+        )
+    )
+    assert seen
+    assert does_fit(seen, replace(ASKED, start=start, zone=zone)) is (days == 0)
