@@ -47,5 +47,14 @@ def best_type(*types: str) -> str:
     return found
 
 
+def is_named_with(kind: str, **parameters: str) -> bool:
+    """Tell whether the header Accept names this type with these parameters."""
+    ranges = [parse_options_header(value) for value, quality in request.accept_mimetypes if quality]
+    return any(
+        name == kind and all(asked.get(one, "").lower() == value for one, value in parameters.items())
+        for name, asked in ranges
+    )
+
+
 def _holds_to(parameters: Mapping[str, str]) -> bool:
     return all(STATED.get(name, value.lower()) == value.lower() for name, value in parameters.items())

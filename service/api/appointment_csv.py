@@ -6,8 +6,8 @@ import csv
 import io
 from typing import TYPE_CHECKING, Any
 
-from service.api.representation import ALWAYS_SHOWN, FREE_TEXT
-from service.csv_cells import protected
+from service.api.representation import ALWAYS_SHOWN, FIXED_FORM, FREE_TEXT
+from service.csv_cells import protected, protected_as_value
 from service.exact_json import document
 from service.request_fields import FIELDS
 
@@ -40,17 +40,28 @@ _NESTED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 }
 """Top-level name of an appointment -> column -> where its value is under that name. The others are a column each."""
 
+_VALUES = {
+    *FIXED_FORM, *("accepted_at", "confirmed_date_time", "confirmed_starts_at", "failure_occurred_at"),
+    *("created_at", "updated_at", "settled_at"),
+}  # fmt: skip
+"""Columns of days, times, minutes and yes or no, which a spreadsheet may take as such; all others hold texts."""
+
+BYTE_ORDER_MARK = "\ufeff"
+"""By which a spreadsheet knows that a file is UTF-8; it would take it for what the machine's own language uses."""
 PIECE = 16_384
 """Characters: an answer that is sent line by line takes longer to send than to make."""
 
 
-def csv_pieces(shown: Iterable[Mapping[str, Any]], names: Sequence[str], *, unmasked: bool) -> Iterator[str]:
+def csv_pieces(
+    shown: Iterable[Mapping[str, Any]], names: Sequence[str], *, unmasked: bool, beginning: str = ""
+) -> Iterator[str]:
     """Write appointments as CSV, a header first, in pieces of many lines.
 
     Args:
         shown: Appointments as ``representation.appointment`` shows them.
         names: Top-level names of an appointment: which columns, and in what order.
         unmasked: Whether they are shown unmasked; else the columns of free text are absent, as they are in JSON.
+        beginning: What the file begins with, before the header.
     """
     columns = {
         column: (name, *path)
@@ -59,10 +70,11 @@ def csv_pieces(shown: Iterable[Mapping[str, Any]], names: Sequence[str], *, unma
         if unmasked or name != "request" or column not in FREE_TEXT
     }
     lines = io.StringIO()
+    lines.write(beginning)
     writer = csv.writer(lines)  # as it comes it writes RFC 4180
     writer.writerow(columns)
     for one in shown:
-        writer.writerow([_cell(one, path) for path in columns.values()])
+        writer.writerow([_cell(one, path, column) for column, path in columns.items()])
         if lines.tell() > PIECE:
             yield lines.getvalue()
             lines.seek(0)
@@ -70,7 +82,7 @@ def csv_pieces(shown: Iterable[Mapping[str, Any]], names: Sequence[str], *, unma
     yield lines.getvalue()
 
 
-def _cell(one: Mapping[str, Any], path: tuple[str, ...]) -> str | int:
+def _cell(one: Mapping[str, Any], path: tuple[str, ...], column: str) -> str | int:
     """Find a value, and write it as one cell."""
     value: Any = one
     for name in path:
@@ -78,7 +90,7 @@ def _cell(one: Mapping[str, Any], path: tuple[str, ...]) -> str | int:
     if value is None:
         return ""
     if isinstance(value, str):
-        return protected(value)
+        return protected_as_value(value) if column in _VALUES else protected(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):

@@ -52,6 +52,7 @@ def csv_file(
     names: Sequence[str],
     access: Access | None,
     keep: Callable[[AppointmentRow], bool] | None,
+    beginning: str,
     overdue_before: datetime,
 ) -> Response:
     """Answer a whole list as CSV.
@@ -62,6 +63,7 @@ def csv_file(
         names: The top-level names that become columns.
         access: Who sees patients' data, to be recorded; None for a caller who does not.
         keep: See ``appointment_views.list_appointments``.
+        beginning: See ``csv_pieces``.
         overdue_before: What was asked for earlier than this and still processes is overdue.
 
     Raises:
@@ -82,7 +84,7 @@ def csv_file(
             for row in chain(first, rows)
         )
         free = stack.pop_all().close  # once, however often it is called
-        pieces = _guarded(csv_pieces(shown, names, unmasked=access is not None), free)
+        pieces = _guarded(csv_pieces(shown, names, unmasked=access is not None, beginning=beginning), free)
         response = Response(pieces, headers=HEADERS, content_type=CONTENT_TYPE)
         response.call_on_close(free)  # where nobody reads even the beginning
     return response

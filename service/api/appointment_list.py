@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from flask import Response
 
 from service.api import representation
-from service.api.answers import best_type, json_answer
-from service.api.appointment_csv import CONTENT_TYPE, csv_pieces
+from service.api.answers import best_type, is_named_with, json_answer
+from service.api.appointment_csv import BYTE_ORDER_MARK, CONTENT_TYPE, csv_pieces
 from service.api.appointment_file import csv_file
 from service.api.auth import sees_phi
 from service.api.context import overdue_before, reading_once
@@ -44,9 +44,17 @@ def answer_list(query: Mapping[str, Any]) -> Response:
     names = tuple(dict.fromkeys(query.get("fields_", SHOWN)))
     unmasked, before = sees_phi(), overdue_before()
     keep = None if unmasked else partial(shows, listing.filters)
+    beginning = BYTE_ORDER_MARK if is_named_with(CSV, charset="utf-8") else ""
     if kind == CSV and "limit" not in query:
-        seen_by = access(listing.filters) if unmasked else None
-        return csv_file(listing, after=after, names=names, access=seen_by, keep=keep, overdue_before=before)
+        return csv_file(
+            listing,
+            after=after,
+            names=names,
+            access=access(listing.filters) if unmasked else None,
+            keep=keep,
+            beginning=beginning,
+            overdue_before=before,
+        )
     with reading_once() as connection:
         page = appointment_views.list_appointments(
             connection, listing, after=after, limit=query.get("limit", PER_PAGE), overdue_before=before, keep=keep
@@ -56,7 +64,7 @@ def answer_list(query: Mapping[str, Any]) -> Response:
     headers = {"Cache-Control": "no-store", "Vary": "Accept"} | link
     shown = [representation.appointment(row, unmasked=unmasked, overdue_before=before) for row in page.rows]
     if kind == CSV:
-        text = "".join(csv_pieces(shown, names, unmasked=unmasked))
+        text = "".join(csv_pieces(shown, names, unmasked=unmasked, beginning=beginning))
         return Response(text, headers=headers, content_type=CONTENT_TYPE)
     if names != SHOWN:
         shown = [{name: one[name] for name in names} for one in shown]

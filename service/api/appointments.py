@@ -83,7 +83,10 @@ class AppointmentList(MethodView):
         """List appointments.
 
         Newest first, unless told otherwise. JSON comes a page at a time, and `next_cursor` and the header `Link` lead
-        to the next one. With `Accept: text/csv` the whole list comes as one file, or one page if there is a `limit`.
+        to the next one. With `Accept: text/csv` the whole list comes as one file, or one page if there is a `limit`;
+        with `Accept: text/csv; charset=utf-8` it begins with a byte order mark, by which a spreadsheet knows UTF-8. In
+        a file a text that a spreadsheet would run or rewrite begins with a `'`: a formula, or what looks like a number,
+        a day or a time and is none, such as an MRN with zeros in front. Take that one off to read it.
         """
         return answer_list(query)
 

@@ -10,6 +10,7 @@ import pytest
 
 from service.api.appointment_csv import PIECE, csv_pieces
 from service.api.list_query import SHOWN
+from service.csv_cells import unprotected
 
 APPOINTMENT: dict[str, Any] = {
     "object": "appointment",
@@ -144,3 +145,17 @@ def test_a_long_file_comes_in_pieces_of_bounded_size() -> None:
     assert len(pieces) > 10
     assert max(map(len, pieces)) < 2 * PIECE
     assert len(list(csv.reader(io.StringIO("".join(pieces), newline="")))) == 1001
+
+
+def test_an_mrn_that_a_spreadsheet_would_damage_is_marked_as_text_and_found_again() -> None:
+    for mrn in ("000123", "123456789012345678", "1E5", "SEPT2", "1/2", "-7", "'00123"):
+        (row,) = read(APPOINTMENT | {"request": APPOINTMENT["request"] | {"mrn": mrn, "provider": mrn}})
+        assert row["mrn"] == row["provider"] == f"'{mrn}"
+        assert unprotected(row["mrn"]) == mrn
+    (row,) = read(APPOINTMENT)
+    assert (row["mrn"], row["date"], row["time"], row["duration"]) == ("123456789", "2030-01-15", "10:00", "030")
+
+
+def test_a_file_begins_with_what_it_is_to_begin_with() -> None:
+    pieces = csv_pieces([APPOINTMENT], ("id",), unmasked=True, beginning="\ufeff")
+    assert "".join(pieces) == "\ufeffid\r\nappt_1\r\n"

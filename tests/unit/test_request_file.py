@@ -6,7 +6,7 @@ import codecs
 
 import pytest
 
-from service.csv_cells import protected
+from service.csv_cells import protected, protected_as_value
 from service.request_file import Problem, RequestFile, UnreadableFileError, read_request_file
 
 HEADER = "mrn,location,date,time,provider,type,note"
@@ -68,9 +68,10 @@ def test_empty_columns_at_the_side_are_no_columns() -> None:
 
 
 def test_the_mark_of_our_own_export_is_taken_off_and_remembered() -> None:
-    cells = [protected(text) for text in ("+1", "=x", "2030-01-15", "10:00", "Dr. 'X'", "new", "'=1")]
+    given = ["00123", "=x", "2030-01-15", "10:00", "Dr. 'X'", "new", "'=1"]
+    cells = [protected_as_value(text) if text[-3:] in {"-15", ":00"} else protected(text) for text in given]
     (row,) = read(HEADER, ",".join(cells)).rows
-    assert [row.values[name] for name in ("mrn", "location", "provider", "note")] == ["+1", "=x", "Dr. 'X'", "'=1"]
+    assert [row.values[name] for name in ("mrn", "location", "provider", "note")] == ["00123", "=x", "Dr. 'X'", "'=1"]
     assert row.marked == {"mrn", "location", "note"}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import codecs
 import csv
 import io
 from datetime import UTC, datetime, timedelta
@@ -486,6 +487,34 @@ def test_a_file_can_be_asked_about_without_being_read(api: Api, book: Book) -> N
         with api.call("HEAD", URL, headers=CSV) as answer:
             assert (answer.status_code, answer.text) == (200, "")
             assert "attachment" in answer.headers["Content-Disposition"]
+
+
+@pytest.mark.parametrize("query", ["", "?limit=1"])
+@pytest.mark.parametrize(
+    ("accept", "marked"),
+    [
+        ("text/csv", False),
+        ("text/csv; header=present", False),
+        ("text/csv; charset=utf-8", True),
+        ("text/csv; header=present; charset=UTF-8", True),
+        ("application/json;q=0.1, text/csv;charset=utf-8", True),
+        ("text/*", False),
+    ],
+)
+def test_who_names_the_charset_gets_a_file_that_names_it_too(
+    api: Api, book: Book, query: str, accept: str, *, marked: bool
+) -> None:
+    book.queued(provider="Dr. S\u00f6hne")
+    answer = api.get(f"{URL}{query}", headers={"Accept": accept})
+    assert answer.content_type == "text/csv; charset=utf-8; header=present"
+    assert answer.data.startswith(codecs.BOM_UTF8) is marked
+    assert answer.data.decode().count("\ufeff") == marked
+    assert answer.data.decode("utf-8-sig").startswith("object,")
+
+
+def test_json_has_no_byte_order_mark(api: Api) -> None:
+    accept = {"Accept": "text/csv;charset=utf-8;q=0.1, application/json;charset=utf-8"}
+    assert api.get(URL, headers=accept).data.startswith(b"{")
 
 
 # The document.

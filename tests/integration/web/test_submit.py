@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from service.config import Settings
-    from tests.integration.web.conftest import Api, Ran
+    from tests.integration.web.conftest import Api, Book, Ran
 
     Run = Callable[..., Ran]
 
@@ -367,3 +367,20 @@ def test_each_field_of_a_request_can_be_a_column(run: Run, api: Api) -> None:
     assert one["request"] == {name: value for name, value in asked.items() if name != "account"} | {
         "date": None, "time": None,
     }  # fmt: skip
+
+
+def test_the_file_of_a_list_is_one_that_can_be_submitted(
+    run: Callable[..., Ran], api: Api, book: Book, tmp_path: Path
+) -> None:
+    mrns = ["000123", "00124E5", "SEPT25", "123456789"]
+    for mrn in mrns:
+        book.queued(mrn=mrn, provider="0012", note="Gr\u00fc\u00dfe")
+    answer = api.get("/v1/appointments?fields=request", headers={"Accept": "text/csv; charset=utf-8"})
+    (tmp_path / "file.csv").write_bytes(answer.data)
+
+    ran = run("submit", str(tmp_path / "file.csv"))
+
+    assert (ran.code, len(ran.out.split())) == (0, 4), ran.err
+    requests = [api.read(f"/v1/appointments/{one}")["request"] for one in ran.out.split()]
+    assert sorted(one["mrn"] for one in requests) == sorted(mrns)
+    assert {(one["provider"], one["note"]) for one in requests} == {("0012", "Gr\u00fc\u00dfe")}
