@@ -100,6 +100,12 @@ reads = Counter(
     ["database"],
     registry=REGISTRY,
 )
+contradictions = Counter(
+    "appointments_contradictions",
+    "Deliveries under the id of a known event, with another body; they are in quarantine.",
+    ["source"],
+    registry=REGISTRY,
+)
 database_faults = Counter(
     "appointments_database_faults",
     "Errors that say that the database is not as it should be, by SQLSTATE.",

@@ -402,7 +402,7 @@ class ImportedRow(Base):
 
 
 class Quarantined(Base):
-    """Authentic bytes that could not be read as an event, and why."""
+    """Authentic bytes that could not be taken as an event, and why."""
 
     __tablename__ = "quarantine"
 
@@ -415,10 +415,21 @@ class Quarantined(Base):
     deliveries: Mapped[int] = mapped_column(server_default="1")
     replayed_at: Mapped[datetime | None]
     event_id: Mapped[str | None] = mapped_column(comment="The event that a replay made of it")
+    contradicts: Mapped[str | None] = mapped_column(
+        comment="The event that came before under its id, with another body"
+    )
+    said_digest: Mapped[bytes | None] = mapped_column(comment="SHA-256 of what it says, however that is written")
+    recorded_digest: Mapped[bytes | None] = mapped_column(comment="The same of the event that it contradicts")
+    dismissed_at: Mapped[datetime | None] = mapped_column(comment="When a person said that it needs nothing more")
+    decided_by: Mapped[str | None] = mapped_column(comment="Who dismissed it, or took it as an event of its own")
 
     __table_args__ = (
         Index("uq_quarantine_digest", "digest", unique=True),
-        Index("ix_quarantine_waiting", "received_at", postgresql_where=text("replayed_at IS NULL")),
+        Index(
+            "ix_quarantine_waiting",
+            "received_at",
+            postgresql_where=text("replayed_at IS NULL AND dismissed_at IS NULL"),
+        ),
     )
 
 

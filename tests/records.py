@@ -128,7 +128,7 @@ def event(event_id: str, kind: str, data: Mapping[str, Any], minutes: float = 0)
 def arrive(raw: bytes) -> Arrival:
     """Read an event as the webhook endpoint does."""
     now = datetime.now(UTC)
-    return Arrival(read_event(raw, received_at=now), Source.WEBHOOK, now, "req_event")
+    return Arrival(read_event(raw, received_at=now), Source.WEBHOOK, now, "req_event", raw)
 
 
 def deliver(engine: Engine, *raws: bytes) -> list[Disposition]:

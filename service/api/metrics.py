@@ -164,9 +164,10 @@ def _collect_standing(found: Standing) -> Iterator[Metric]:
         found.of_other_accounts,
     )
     yield _gauge(
-        "appointments_quarantined", "Authentic webhooks that could not be read and were not replayed.",
+        "appointments_quarantined",
+        "Authentic webhooks that could not be taken, and that nobody has replayed or dismissed.",
         found.quarantined,
-    )  # fmt: skip
+    )
     yield _gauge(
         "appointments_accepted_late",
         "Calls that Cobalt took, when the appointment had moved on: each may be a second booking.",

@@ -9,25 +9,25 @@ from flask.views import MethodView
 
 from service.api import representation
 from service.api.arguments import Blueprint
-from service.api.auth import requires, sees_phi
+from service.api.auth import caller, requires, sees_phi
 from service.api.context import engine
 from service.api.idempotency import answer_once
 from service.api.openapi.parts import headers
 from service.api.paging import asked_of, next_page
 from service.api.reads import record_read
-from service.api.schemas import QuarantinedOut, QuarantineListOut, QuarantineQuery, ReplayOut
+from service.api.schemas import QuarantinedOut, QuarantinedSummaryOut, QuarantineListOut, QuarantineQuery, ReplayOut
 from service.db import driver, transaction
 from service.errors import NotFoundError
 from service.store import quarantine
 from service.usecases.idempotency import Answer
-from service.usecases.replay import replay_within
+from service.usecases.replay import accept_within, dismiss_within, replay_within
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
     from sqlalchemy.orm import Session
 
 blueprint = Blueprint(
-    "quarantine", __name__, url_prefix="/v1/quarantine", description="Authentic bytes that could not be read"
+    "quarantine", __name__, url_prefix="/v1/quarantine", description="Authentic bytes that could not be taken"
 )
 
 
@@ -90,5 +90,48 @@ class Replay(MethodView):
         def work(session: Session) -> Answer:
             disposition, event_id = replay_within(session, quarantined_id)
             return Answer(HTTPStatus.OK, {"disposition": disposition.value, "event_id": event_id}, {})
+
+        return answer_once(work)
+
+
+@blueprint.route("/<quarantined_id>/accept")
+class Accept(MethodView):
+    """A person's word that both bodies under one id are events."""
+
+    @requires("ops")
+    @blueprint.doc(operationId="acceptQuarantined")
+    @blueprint.response(HTTPStatus.OK, ReplayOut)
+    def post(self, quarantined_id: str) -> ResponseReturnValue:
+        """Take what contradicts a known event for an event of its own.
+
+        The rule decides between the two, as between any others. Its id is the known one's, a `~`, and the
+        record's. Any number of times; the event is applied once.
+        """
+        person = caller().name
+
+        def work(session: Session) -> Answer:
+            disposition, event_id = accept_within(session, quarantined_id, person=person)
+            return Answer(HTTPStatus.OK, {"disposition": disposition.value, "event_id": event_id}, {})
+
+        return answer_once(work)
+
+
+@blueprint.route("/<quarantined_id>/dismiss")
+class Dismiss(MethodView):
+    """A person's word that a record needs nothing more."""
+
+    @requires("ops")
+    @blueprint.doc(operationId="dismissQuarantined")
+    @blueprint.response(HTTPStatus.OK, QuarantinedSummaryOut)
+    def post(self, quarantined_id: str) -> ResponseReturnValue:
+        """Have a record wait no longer.
+
+        It is kept, with who said so, until retention removes it.
+        """
+        person = caller().name
+
+        def work(session: Session) -> Answer:
+            record = dismiss_within(session, quarantined_id, person=person)
+            return Answer(HTTPStatus.OK, representation.quarantined(record), {})
 
         return answer_once(work)

@@ -83,8 +83,18 @@ def quarantined(row: Quarantined, *, content: bool = False) -> dict[str, Any]:
         "deliveries": row.deliveries,
         "replayed_at": time_text(row.replayed_at),
         "event_id": row.event_id,
+        "contradicts": row.contradicts,
+        "dismissed_at": time_text(row.dismissed_at),
+        "decided_by": row.decided_by,
     }
-    return shown | ({"content": row.raw.decode("utf-8", "backslashreplace")} if content else {})
+    if not content:
+        return shown
+    # Digests too: who knows all of it but the MRN could find that by trying.
+    return shown | {
+        "content": row.raw.decode("utf-8", "backslashreplace"),
+        "said_digest": row.said_digest and row.said_digest.hex(),
+        "recorded_digest": row.recorded_digest and row.recorded_digest.hex(),
+    }
 
 
 def _request(request: dict[str, Any], known: Known, *, unmasked: bool) -> dict[str, Any]:

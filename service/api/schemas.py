@@ -217,22 +217,35 @@ class TimelineOut(Schema):
 
 
 class QuarantinedSummaryOut(Schema):
-    """Authentic bytes that could not be read, as a list shows them."""
+    """Authentic bytes that could not be taken as an event, as a list shows them."""
 
     id = _shown("Ours", QUARANTINED_ID)
     received_at = _time(description="When the bytes first came")
     source = _choice("Through what", ("webhook", "poll", "spool", "replay"))
-    reason = _shown("Why they could not be read, without a value from them", "not JSON")
+    reason = _shown("Why they could not be taken, without a value from them", "not JSON")
     size = _count("Bytes", 512)
     deliveries = _count("How often they came", 1)
-    replayed_at = _time(allow_none=True, description="When a replay could read them")
+    replayed_at = _time(allow_none=True, description="When a replay could take them as an event")
     event_id = _shown_or_null("The event that a replay made of them", "evt_123")
+    contradicts = _shown_or_null("The event that came before under their id, with another body", "evt_123")
+    dismissed_at = _time(allow_none=True, description="When a person said that they need nothing more")
+    decided_by = _shown_or_null("Who dismissed them, or took them for an event of their own", "operations")
 
 
 class QuarantinedOut(QuarantinedSummaryOut):
-    """Authentic bytes that could not be read."""
+    """Authentic bytes that could not be taken as an event."""
 
     content = _shown("Only with the scope `phi`; bytes that are no text are escaped", "{broken", required=False)
+    said_digest = _shown_or_null(
+        "SHA-256 of what they say, however it is written; of what contradicts an event, with the scope `phi`",
+        "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        required=False,
+    )
+    recorded_digest = _shown_or_null(
+        "The same of the event that they contradict",
+        "60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752",
+        required=False,
+    )
 
 
 class QuarantineListOut(Schema):
@@ -246,7 +259,7 @@ class ReplayOut(Schema):
     """What became of a replayed record."""
 
     disposition = _choice(
-        "`quarantined` while it still cannot be read",
+        "`quarantined` while it still cannot be taken",
         ("applied", "superseded", "unmatched", "ignored", "duplicate", "quarantined"),
     )
     event_id = _shown_or_null("Cobalt's", "evt_123")

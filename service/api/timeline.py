@@ -36,6 +36,7 @@ BECAME = {
     "unmatched": "it waited until it was known what it belongs to",
     "ignored": "that settles nothing",
     "duplicate": "that was recorded already",
+    "quarantined": "that is in quarantine",
 }
 DECIDED = {
     ("adopted", "worker"): "The only appointment at Cobalt that fits was taken for this one.",
@@ -217,6 +218,9 @@ def _delivery(one: Delivery, event: Event, known: Known | None) -> Entry:
     entry = _event(event, known, at=one.received_at, source=one.source, disposition=one.disposition)
     if one.disposition == "duplicate":
         entry |= {"kind": "delivery", "summary": "The event was delivered once more: nothing changed."}
+    elif one.disposition == "quarantined":
+        entry |= {"kind": "delivery", "summary": "The event's id came again with another body: that is in quarantine."}
+        entry["details"]["data"] = None
     entry["details"]["request_id"] = one.request_id
     return entry
 

@@ -1,4 +1,4 @@
-"""Commands for authentic bytes that could not be read."""
+"""Commands for authentic bytes that could not be taken as an event."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from service.cli.listing import show as show_rows
 from service.db import driver, transaction
 from service.store import quarantine as store
 from service.store.audit import Access
+from service.usecases.replay import accept_within, dismiss_within
 from service.usecases.replay import replay as replay_one
+
+REPLAYED = ("id", "disposition", "event_id")
 
 
 @click.group()
 def quarantine() -> None:
-    """Look at what could not be read, and read it again after a fix."""
+    """Look at what could not be taken as an event, and decide what becomes of it."""
 
 
 @quarantine.command("list")
@@ -27,6 +30,7 @@ def quarantine() -> None:
 @json_option
 def list_quarantined(limit: int, *, as_json: bool) -> None:
     """List records, newest first, without their content."""
+    columns = ("id", "received_at", "bytes", "deliveries", "reason", "contradicts", "event_id", "dismissed_at")
     with transaction(open_engine()) as session:
         rows = [
             {
@@ -35,11 +39,13 @@ def list_quarantined(limit: int, *, as_json: bool) -> None:
                 "bytes": len(one.raw),
                 "deliveries": one.deliveries,
                 "reason": one.reason,
+                "contradicts": one.contradicts,
                 "event_id": one.event_id,
+                "dismissed_at": one.dismissed_at,
             }
             for one in store.list_quarantined(session, after=None, limit=limit)
         ]
-    show_rows(("id", "received_at", "bytes", "deliveries", "reason", "event_id"), rows, as_json=as_json)
+    show_rows(columns, rows, as_json=as_json)
 
 
 @quarantine.command()
@@ -54,21 +60,30 @@ def show(quarantined_id: str, *, content: bool, as_json: bool) -> None:
             sys.exit(f"there is nothing in quarantine under {quarantined_id}")
         if content:
             Access(os_user(), "quarantine show --content").record(driver(session), [one.id])
-    text = one.raw.decode("utf-8", "backslashreplace") if content else None
-    if as_json:
-        shown = {
-            "id": one.id,
-            "received_at": one.received_at.astimezone(UTC).isoformat(),
-            "source": one.source,
-            "bytes": len(one.raw),
-            "reason": one.reason,
+    shown = {
+        "id": one.id,
+        "received_at": one.received_at.astimezone(UTC).isoformat(),
+        "source": one.source,
+        "bytes": len(one.raw),
+        "reason": one.reason,
+        "contradicts": one.contradicts,
+        "decided_by": one.decided_by,
+    }
+    if content:
+        shown |= {
+            "said_digest": one.said_digest and one.said_digest.hex(),
+            "recorded_digest": one.recorded_digest and one.recorded_digest.hex(),
+            "content": one.raw.decode("utf-8", "backslashreplace"),
         }
-        click.echo(json.dumps(shown | ({"content": text} if content else {})))
+    if as_json:
+        click.echo(json.dumps(shown))
         return
-    click.echo(f"received {one.received_at.isoformat()} from {one.source}, {len(one.raw)} bytes")
-    click.echo(f"reason: {one.reason}")
-    if text is not None:
-        click.echo(text)
+    click.echo(f"received {shown['received_at']} from {one.source}, {len(one.raw)} bytes")
+    for name in ("reason", "contradicts", "decided_by", "said_digest", "recorded_digest"):
+        if shown.get(name):
+            click.echo(f"{name.replace('_', ' ')}: {shown[name]}")
+    if content:
+        click.echo(shown["content"])
 
 
 @quarantine.command()
@@ -83,9 +98,30 @@ def replay(quarantined_ids: tuple[str, ...], *, everything: bool, as_json: bool)
     if everything:
         with transaction(engine) as session:
             quarantined_ids = tuple(store.waiting_ids(session))
-    columns = ("id", "disposition", "event_id")
     replayed = ((one, *replay_one(engine, one)) for one in quarantined_ids)
-    show_rows(columns, (dict(zip(columns, row, strict=True)) for row in replayed), as_json=as_json)
+    show_rows(REPLAYED, (dict(zip(REPLAYED, row, strict=True)) for row in replayed), as_json=as_json)
+
+
+@quarantine.command()
+@click.argument("quarantined_id")
+@json_option
+def accept(quarantined_id: str, *, as_json: bool) -> None:
+    """Take what contradicts a known event for an event of its own.
+
+    The rule decides between the two. Look at both first: `show --content`, and the timeline of the appointment.
+    """
+    with transaction(open_engine()) as session:
+        accepted = (quarantined_id, *accept_within(session, quarantined_id, person=os_user()))
+    show_rows(REPLAYED, [dict(zip(REPLAYED, accepted, strict=True))], as_json=as_json)
+
+
+@quarantine.command()
+@click.argument("quarantined_ids", nargs=-1, required=True)
+def dismiss(quarantined_ids: tuple[str, ...]) -> None:
+    """Say that records need nothing more; they are kept, and wait no longer."""
+    with transaction(open_engine()) as session:
+        for quarantined_id in quarantined_ids:
+            dismiss_within(session, quarantined_id, person=os_user())
 
 
 COMMANDS = (quarantine,)

@@ -41,7 +41,7 @@ _READ = _statement(
     f"""
 WITH held AS ({LOCK.format(cobalt_ids="ARRAY(SELECT json_array_elements_text($1::json))")})
 SELECT json_build_object(
-  'known', (SELECT coalesce(json_agg(id), '[]') FROM events
+  'known', (SELECT coalesce(json_agg(json_build_array(id, payload::text)), '[]') FROM events
             WHERE id = ANY(ARRAY(SELECT json_array_elements_text($2::json)))),
   'rows', (SELECT coalesce(json_agg(held), '[]') FROM held))
 """,  # noqa: S608 (constants)
@@ -106,11 +106,11 @@ class Found:
     """What a batch found under its locks.
 
     Args:
-        known: Which of its events are recorded already.
+        known: Which of its events are recorded already -> their payload, as JSON.
         rows: The appointments that its events name, by Cobalt's id.
     """
 
-    known: Collection[str]
+    known: Mapping[str, str]
     rows: dict[str, Locked]
 
 
@@ -133,7 +133,7 @@ def read(link: Link, *, held: Collection[str], event_ids: Collection[str], cobal
         ],
     )
     read = orjson.loads(found.get_value(0, 0) or b"{}")
-    return Found(read["known"], read_locked(read["rows"]))
+    return Found(dict(read["known"]), read_locked(read["rows"]))
 
 
 def look_up(link: Link, names: Collection[tuple[str, str]]) -> PQGen[None]:

@@ -9,9 +9,10 @@ from sqlalchemy import bindparam, select, text, update
 
 from service.db import driver
 from service.events import Event, event_from
+from service.exact_json import document
 from service.models import Appointment
 from service.models import Event as EventRow
-from service.store.quarantine import Unread
+from service.store.quarantine import Contradiction, Unread
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -39,12 +40,14 @@ class Arrival(NamedTuple):
         source: How it came.
         received_at: When, on our clock.
         request_id: Of the HTTP request that brought it.
+        raw: Its bytes, where they are at hand.
     """
 
     said: Event | Unread
     source: Source
     received_at: datetime
     request_id: str | None = None
+    raw: bytes | None = None
 
     @property
     def event(self) -> Event:
@@ -52,6 +55,11 @@ class Arrival(NamedTuple):
         if isinstance(self.said, Unread):
             raise TypeError("this could not be read")
         return self.said
+
+    def quarantined(self, reason: str, contradiction: Contradiction | None = None) -> Arrival:
+        """Make of it what goes into the quarantine."""
+        raw = document(self.event.payload) if self.raw is None else self.raw
+        return self._replace(said=Unread(raw, reason, contradiction))
 
 
 # Whoever is about to match events with a Cobalt id, or to make an id known, holds this lock on it first. So of

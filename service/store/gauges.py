@@ -14,7 +14,7 @@ SELECT count(*), extract(epoch FROM now() - min(requested_at))::float8,
   (SELECT count(*) FROM appointments WHERE submission = 'unconfirmed'),
   (SELECT count(*) FROM events WHERE disposition = 'unmatched'),
   (SELECT count(*) FROM events WHERE of_another_account IS TRUE AND disposition = 'unmatched'),
-  (SELECT count(*) FROM quarantine WHERE replayed_at IS NULL),
+  (SELECT count(*) FROM quarantine WHERE replayed_at IS NULL AND dismissed_at IS NULL),
   (SELECT count(*) FROM submissions WHERE outcome = 'accepted_late')
 FROM appointments WHERE status = 'processing'
 """

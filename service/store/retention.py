@@ -56,6 +56,9 @@ Place = tuple["datetime", str]
 _HURRY = text("SET LOCAL lock_timeout = '0.25s'")  # what waits holds up whoever comes next
 
 
+_DONE = "(quarantine.replayed_at IS NOT NULL OR quarantine.dismissed_at IS NOT NULL)"
+
+
 def count(session: Session, kind: Kind, limits: Limits) -> int:
     """Count what there is to be removed of a kind."""
     query = text(f"SELECT count(*) FROM {kind.table} WHERE {kind.where}")  # noqa: S608 (constants)
@@ -80,8 +83,8 @@ def lock_next(session: Session, kind: Kind, limits: Limits, *, after: Place | No
 
 
 def count_unread(session: Session, limits: Limits) -> int:
-    """Count quarantined records that are past their time, but that no replay could read yet."""
-    query = "SELECT count(*) FROM quarantine WHERE replayed_at IS NULL AND received_at < :payloads_before"
+    """Count quarantined records that are past their time, but wait for a person."""
+    query = f"SELECT count(*) FROM quarantine WHERE NOT {_DONE} AND received_at < :payloads_before"  # noqa: S608 (constants)
     return int(session.execute(text(query), _values(limits)).scalar_one())
 
 
@@ -191,7 +194,7 @@ KINDS = (
         "contents of quarantined records",
         "quarantine",
         "received_at",
-        "quarantine.replayed_at IS NOT NULL AND quarantine.received_at < :payloads_before AND quarantine.raw <> ''",
+        f"{_DONE} AND quarantine.received_at < :payloads_before AND quarantine.raw <> ''",
         _empty_quarantine,
     ),
     Kind(
@@ -215,7 +218,7 @@ KINDS = (
         "quarantined records",
         "quarantine",
         "received_at",
-        "quarantine.replayed_at IS NOT NULL AND quarantine.received_at < :rows_before",
+        f"{_DONE} AND quarantine.received_at < :rows_before",
         _delete_quarantined,
     ),
     Kind(

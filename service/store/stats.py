@@ -109,6 +109,7 @@ SELECT learned_from, took, sum(count)::bigint AS count FROM (
 """)  # noqa: S608 (constants)
 
 _FOREIGN = "events WHERE of_another_account IS TRUE AND disposition = 'unmatched'"
+_QUARANTINED = "quarantine WHERE replayed_at IS NULL AND dismissed_at IS NULL"
 _WAITING = text(f"""
 SELECT now() AS as_of,
   (SELECT min(requested_at) FROM appointments WHERE status = 'processing' AND {_OF_ACCOUNT}) AS oldest_processing,
@@ -116,8 +117,8 @@ SELECT now() AS as_of,
   (SELECT min(received_at) FROM events WHERE disposition = 'unmatched') AS oldest_unmatched,
   (SELECT count(*) FROM {_FOREIGN}) AS foreign_events,
   (SELECT min(received_at) FROM {_FOREIGN}) AS oldest_foreign_event,
-  (SELECT count(*) FROM quarantine WHERE replayed_at IS NULL) AS quarantined,
-  (SELECT min(received_at) FROM quarantine WHERE replayed_at IS NULL) AS oldest_quarantined
+  (SELECT count(*) FROM {_QUARANTINED}) AS quarantined,
+  (SELECT min(received_at) FROM {_QUARANTINED}) AS oldest_quarantined
 """)  # noqa: S608 (constants)
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from service import log
 from service.db import refusal
 from service.errors import AppointmentsError
-from service.store.events import Arrival
 from service.store.quarantine import Unread
 from service.usecases.apply_events import apply
 
@@ -17,17 +16,13 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from service.states import Disposition
+    from service.store.events import Arrival
 
 logger = log.get_logger(__name__)
 
 
-def apply_each(engine: Engine, arrivals: Sequence[Arrival], raws: Sequence[bytes]) -> list[Disposition]:
+def apply_each(engine: Engine, arrivals: Sequence[Arrival]) -> list[Disposition]:
     """Do what ``apply`` does, but quarantine an event that PostgreSQL refuses; its neighbours suffer nothing for it.
-
-    Args:
-        engine: Where the events go.
-        arrivals: The events.
-        raws: What to keep of each when it is refused, in the same order.
 
     Raises:
         DatabaseUnavailableError: PostgreSQL is away, busy, or not as it should be. A part of the batch may be
@@ -40,18 +35,14 @@ def apply_each(engine: Engine, arrivals: Sequence[Arrival], raws: Sequence[bytes
     except Exception as error:
         if len(arrivals) > 1:
             middle = len(arrivals) // 2
-            return [
-                *apply_each(engine, arrivals[:middle], raws[:middle]),
-                *apply_each(engine, arrivals[middle:], raws[middle:]),
-            ]
-        [arrival], [raw] = arrivals, raws
+            return [*apply_each(engine, arrivals[:middle]), *apply_each(engine, arrivals[middle:])]
+        [arrival] = arrivals
         if isinstance(arrival.said, Unread):
             raise
         logger.exception("event could not be applied: quarantined", source=arrival.source)
-        return apply(engine, [refused(arrival, raw, error)])
+        return apply(engine, [refused(arrival, error)])
 
 
-def refused(arrival: Arrival, raw: bytes, error: Exception) -> Arrival:
+def refused(arrival: Arrival, error: Exception) -> Arrival:
     """Make what goes to the quarantine in place of an event that could be read, and that PostgreSQL refuses."""
-    broken = Unread(raw, f"could not be applied: {refusal(error)}")
-    return Arrival(broken, arrival.source, arrival.received_at, arrival.request_id)
+    return arrival.quarantined(f"could not be applied: {refusal(error)}")

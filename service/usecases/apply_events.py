@@ -16,6 +16,7 @@ from service.states import Disposition, Status
 from service.store import door, quarantine
 from service.store.door import Link
 from service.store.quarantine import Unread
+from service.usecases.contradicting import find_contradicting, tell_of_contradictions
 from service.usecases.match_waiting import match_waiting
 from service.usecases.settling import is_of_another_account, settle, tell_of_another_account
 
@@ -71,7 +72,7 @@ def applying(link: Link, arrivals: Sequence[Arrival], now: datetime) -> PQGen[li
         What became of each; None when this is one of the rare batches that need ``apply``, and nothing was done.
     """
     decided = yield from _decide(link, arrivals, now)
-    if decided.opened:
+    if decided.opened or decided.contradicting:
         yield from exchange(link.pgconn, link.prepared, [(ROLLBACK, [])])
         return None
     yield from _write(link, decided, now, commit=True)
@@ -83,6 +84,8 @@ def _apply_readable(session: Session, arrivals: Sequence[Arrival], now: datetime
     link = Link(connection.pgconn)
     decided = connection.wait(_decide(link, arrivals, now))
     connection.wait(_write(link, decided, now, commit=False))
+    quarantine.keep(session, decided.contradicting)
+    tell_of_contradictions(decided.contradicting)
     for cobalt_id in decided.opened:
         match_waiting(session, cobalt_id, now=now)
     return decided.answers
@@ -100,6 +103,7 @@ class _Decided:
         foreign: Of those, the ones of another account than the appointment's that they name -> that appointment.
         rows: The appointments that they name, by Cobalt's id, as the rule left them.
         displaced: Earlier events that no longer decide anything.
+        contradicting: Deliveries of another body under the id of a known event, for the quarantine.
     """
 
     arrivals: Sequence[Arrival]
@@ -109,6 +113,7 @@ class _Decided:
     foreign: Mapping[str, str]
     rows: Mapping[str, Locked]
     displaced: Sequence[str]
+    contradicting: Sequence[Arrival]
 
     @property
     def opened(self) -> list[str]:
@@ -135,13 +140,18 @@ def _decide(link: Link, arrivals: Sequence[Arrival], now: datetime) -> PQGen[_De
     # otherwise wait for each other when they record it.
     held = settling | {arrival.event.id for arrival in new.values() if not arrival.event.kind}
     found = yield from door.read(link, held=held, event_ids=new.keys(), cobalt_ids=settling)
+    contradicting = find_contradicting(arrivals, new, found.known)
     for event_id in found.known:
         del new[event_id]
     recorded = list(new.values())
     yield from door.look_up(link, _names(recorded, found.rows))
     dispositions, foreign, displaced = _judge(recorded, found.rows, link.named, now)
     answers = [_answer(arrival, new, dispositions) for arrival in arrivals]
-    return _Decided(arrivals, answers, recorded, dispositions, foreign, found.rows, displaced)
+    for position in contradicting:
+        answers[position] = Disposition.QUARANTINED
+    return _Decided(
+        arrivals, answers, recorded, dispositions, foreign, found.rows, displaced, list(contradicting.values())
+    )
 
 
 def _write(link: Link, decided: _Decided, now: datetime, *, commit: bool) -> PQGen[None]:

@@ -168,14 +168,14 @@ class Asker:
     def _apply(self, told: Sequence[dict[str, Any]], now: datetime) -> bool:
         """Apply what Cobalt told through the one door; tells whether any of it settled something."""
         arrivals = []
-        raws = [json.dumps(payload).encode() for payload in told]
-        for payload, raw in zip(told, raws, strict=True):
+        for payload in told:
             try:
                 arrivals.append(Arrival(event_from(payload, received_at=now), Source.POLL, now))
             except Unreadable as unreadable:
                 logger.error("a fetched event cannot be read: quarantined", problem=str(unreadable))  # noqa: TRY400
+                raw = json.dumps(payload).encode()
                 arrivals.append(Arrival(Unread(raw, str(unreadable)), Source.POLL, now))
-        return bool(arrivals) and Disposition.APPLIED in apply_each(self._engine, arrivals, raws)
+        return bool(arrivals) and Disposition.APPLIED in apply_each(self._engine, arrivals)
 
     def _list(self, question: Question, credentials: Credentials) -> list[dict[str, Any]]:
         day = (question.starts_local or question.starts_at or datetime.now(UTC)).date()

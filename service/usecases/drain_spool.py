@@ -106,7 +106,7 @@ class Drainer:
         """Apply a batch; returns what is kept now: all of it, but for what a lock, its size or a fault holds up."""
         arrivals = [read_arrival(one.raw, Source.SPOOL, one.received_at, one.request_id) for one in waiting]
         try:
-            apply_each(self._engine, arrivals, [one.raw for one in waiting])
+            apply_each(self._engine, arrivals)
         except DatabaseBusyError:
             if len(waiting) == 1:
                 logger.warning("spooled event is held up", count=1)

@@ -92,7 +92,7 @@ class WebhookTaker:
         arrival = read_arrival(raw, Source.WEBHOOK, datetime.now(UTC), request_id)
         if not self._circuit.is_open:
             try:
-                return await self._apply(arrival, raw, until=began + self._budget * (1 - SPOOL_SHARE))
+                return await self._apply(arrival, until=began + self._budget * (1 - SPOOL_SHARE))
             except (BatchesFullError, DatabaseBusyError) as error:
                 logger.warning("webhook goes to the spool", problem=type(error).__name__, request_id=request_id)
             except AppointmentsError as error:
@@ -106,7 +106,7 @@ class WebhookTaker:
                 logger.exception("PostgreSQL refuses an event: it goes to the spool", request_id=request_id)
         return await self._keep_on_disk(arrival, raw, until=began + self._budget)
 
-    async def _apply(self, arrival: Arrival, raw: bytes, *, until: float) -> Answer:
+    async def _apply(self, arrival: Arrival, *, until: float) -> Answer:
         try:
             disposition = await self._door.put(arrival, within=until - time.monotonic())
         except AppointmentsError:
@@ -115,7 +115,7 @@ class WebhookTaker:
             if isinstance(arrival.said, Unread):
                 raise
             # Readable, but the database refuses it: a person has to look, and nothing may be lost meanwhile.
-            arrival = refused(arrival, raw, error)
+            arrival = refused(arrival, error)
             disposition = await self._door.put(arrival, within=until - time.monotonic())
         return _answer(arrival, disposition)
 
@@ -146,7 +146,7 @@ def read_arrival(raw: bytes, source: Source, received_at: datetime, request_id: 
         logger.warning(
             "failure reason not seen before", event_id=event.id, reason_shape=reason_shape, request_id=request_id
         )
-    return Arrival(event, source, received_at, request_id)
+    return Arrival(event, source, received_at, request_id, raw)
 
 
 def _answer(arrival: Arrival, disposition: Disposition) -> Answer:

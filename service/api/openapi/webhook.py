@@ -91,7 +91,8 @@ OPERATION: Json = {
     "security": [{"signature": []}],
     "parameters": [{"$ref": "#/components/parameters/X-Request-Id"}],
     "requestBody": {
-        "description": "Whatever content type it is sent with, the bytes count; what is no event is quarantined.",
+        "description": "Whatever content type it is sent with, the bytes count; what is no event is quarantined, "
+        "and so is another body under the id of a known event.",
         "content": {
             "application/json": {
                 "schema": {"anyOf": [{"$ref": "#/components/schemas/CobaltEvent"}, {}]},

@@ -185,6 +185,84 @@ def test_an_unknown_record_is_not_found(api: Api, unknown: str) -> None:
     assert api.post(None, f"/v1/quarantine/{unknown}/replay", scopes=("ops",)).status_code == 404
 
 
+@pytest.fixture
+def contradicting(api: Api, book: Book) -> str:
+    """The id of a record that came under a known event's id, with another body; both are about appointments of ours."""
+    book.accepted("cobalt_1")
+    book.accepted("cobalt_2")
+    assert send(api, webhook_body("created", "cobalt_1", event_id="evt_1")) == (
+        200,
+        {"event_id": "evt_1", "disposition": "applied"},
+    )
+    assert send(api, webhook_body("failed", "cobalt_2", event_id="evt_1")) == (
+        202,
+        {"event_id": "evt_1", "disposition": "quarantined"},
+    )
+    [found] = listed(api)
+    found_id: str = found["id"]
+    return found_id
+
+
+def test_another_body_under_a_known_id_is_shown_with_digests_to_who_sees_phi(api: Api, contradicting: str) -> None:
+    shown = api.read(f"/v1/quarantine/{contradicting}", scopes=("ops",))
+    seen = api.read(f"/v1/quarantine/{contradicting}", scopes=("ops", "phi"))
+
+    assert (shown["contradicts"], shown["dismissed_at"], shown["decided_by"]) == ("evt_1", None, None)
+    assert seen.keys() - shown.keys() == {"content", "said_digest", "recorded_digest"}
+    assert len({seen["said_digest"], seen["recorded_digest"]}) == 2
+    assert '"appointment.failed"' in seen["content"]
+
+
+def test_a_person_takes_it_for_an_event_of_its_own(api: Api, engine: Engine, contradicting: str) -> None:
+    answers = [api.post(None, f"/v1/quarantine/{contradicting}/accept", scopes=("ops",)) for _ in range(2)]
+
+    own = f"evt_1~{contradicting}"
+    assert [answer.json for answer in answers] == [
+        {"disposition": "applied", "event_id": own},
+        {"disposition": "duplicate", "event_id": own},
+    ]
+    assert {row["cobalt_appointment_id"]: row["status"] for row in rows(engine, "appointments")} == {
+        "cobalt_1": "created",
+        "cobalt_2": "failed",
+    }
+    [found] = listed(api)
+    assert (found["event_id"], found["decided_by"]) == (own, "test")
+    assert api.read("/v1/stats")["quarantined"]["count"] == 0
+
+
+def test_a_person_has_it_wait_no_longer(api: Api, engine: Engine, contradicting: str) -> None:
+    assert api.read("/v1/stats")["quarantined"]["count"] == 1
+    answer = api.post(None, f"/v1/quarantine/{contradicting}/dismiss", scopes=("ops",))
+
+    assert answer.status_code == 200
+    assert answer.json == listed(api)[0]
+    assert answer.json["dismissed_at"] is not None
+    assert api.read("/v1/stats")["quarantined"]["count"] == 0
+    assert [row["status"] for row in rows(engine, "appointments")] == ["created", "processing"]
+
+
+def test_what_contradicts_nothing_cannot_be_taken_for_an_event(api: Api, one: str) -> None:
+    assert api.post(None, f"/v1/quarantine/{one}/accept", scopes=("ops",)).status_code == 409
+    assert api.post(None, f"/v1/quarantine/{one}/dismiss", scopes=("ops",)).status_code == 200
+    for act in ("accept", "dismiss"):
+        assert api.post(None, f"/v1/quarantine/qrn_unknown/{act}", scopes=("ops",)).status_code == 404
+
+
+def test_the_timeline_of_the_known_event_says_that_its_id_came_again(
+    api: Api, engine: Engine, contradicting: str
+) -> None:
+    one = next(row["id"] for row in rows(engine, "appointments") if row["status"] == "created")
+    told = api.read(f"/v1/appointments/{one}/timeline", scopes=("read", "phi"))["data"]
+    [delivery] = [entry for entry in told if entry["kind"] == "delivery"]
+    assert (delivery["disposition"], delivery["event_id"], delivery["details"]["data"]) == (
+        "quarantined",
+        "evt_1",
+        None,
+    )
+    assert "another body" in delivery["summary"]
+    assert contradicting
+
+
 def run(*arguments: str) -> str:
     """Run a command that must succeed; returns what it printed."""
     done = CliRunner().invoke(cli, ["quarantine", *arguments], catch_exceptions=False)
@@ -237,3 +315,17 @@ def test_the_command_line_replays_one_twice_without_harm(
 def test_the_command_line_refuses_nonsense() -> None:
     assert CliRunner().invoke(cli, ["quarantine", "replay"]).exit_code == 2
     assert CliRunner().invoke(cli, ["quarantine", "show", "qrn_unknown"]).exit_code == 1
+
+
+@pytest.mark.usefixtures("environment")
+def test_the_command_line_shows_accepts_and_dismisses(api: Api, contradicting: str) -> None:
+    send(api, PHI)
+    one = next(found["id"] for found in listed(api) if found["id"] != contradicting)
+    assert "contradicts: evt_1" in run("show", contradicting)
+    assert "said digest" not in run("show", contradicting)
+    assert "said digest" in run("show", contradicting, "--content")
+    assert "evt_1" in run("list")
+
+    assert run("accept", contradicting).split() == [contradicting, "applied", f"evt_1~{contradicting}"]
+    assert run("dismiss", one) == ""
+    assert run("replay", "--all") == ""
