@@ -9,6 +9,7 @@ import click
 
 from service.cli.context import open_engine
 from service.cli.listing import json_option, show
+from service.cli.strictness import Group
 from service.config import TIME_FORMATS, AccountSettings, fits_a_header
 from service.db import transaction
 from service.store import accounts as store
@@ -32,7 +33,7 @@ def _zone(_context: click.Context, _option: click.Parameter, zone: str | None) -
     return zone
 
 
-@click.group()
+@click.group(cls=Group)
 def accounts() -> None:
     """Link EHR accounts."""
 

@@ -8,6 +8,7 @@ import click
 
 from service.cli.context import Duration, open_engine
 from service.cli.listing import json_option, show
+from service.cli.strictness import Command
 from service.db import transaction
 from service.store import audit as store
 
@@ -18,7 +19,7 @@ SHOWN = 3
 _time = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--key", help="Only reads by this key, by its id or name, or by this OS user.")
 @click.option(
     "--appointment", "record_id", help="Only reads that showed this appointment, event or quarantined record."

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from service.cli.listing import json_option, show
+from service.cli.strictness import Group
 from service.config import read_setting
 from service.db import make_engine, transaction
 from service.store.revision import find_revision
@@ -27,7 +28,7 @@ LONGEST = timedelta(hours=1)
 """For one statement that reads a whole table."""
 
 
-@click.group()
+@click.group(cls=Group)
 def db() -> None:
     """Bring the schema up to date, or check it."""
 

@@ -11,6 +11,7 @@ from cryptography.fernet import Fernet
 
 from service.cli.context import Duration, open_engine
 from service.cli.listing import json_option, show
+from service.cli.strictness import Group
 from service.config import AccountSettings
 from service.db import transaction
 from service.store import api_keys
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from service.models import ApiKey
 
 
-@click.group()
+@click.group(cls=Group)
 def keys() -> None:
     """Give out and revoke API keys."""
 

@@ -11,6 +11,7 @@ import click
 from service.cli.context import open_engine, os_user
 from service.cli.listing import json_option
 from service.cli.listing import show as show_rows
+from service.cli.strictness import Group
 from service.db import driver, transaction
 from service.store import quarantine as store
 from service.store.audit import Access
@@ -20,7 +21,7 @@ from service.usecases.replay import replay as replay_one
 REPLAYED = ("id", "disposition", "event_id")
 
 
-@click.group()
+@click.group(cls=Group)
 def quarantine() -> None:
     """Look at what could not be taken as an event, and decide what becomes of it."""
 

@@ -12,6 +12,7 @@ from rich.progress import track
 
 from service.cli.context import Duration, open_engine, os_user
 from service.cli.listing import json_option, show
+from service.cli.strictness import Command
 from service.cobalt import Cobalt
 from service.comparing import comparable
 from service.config import Settings, read_setting
@@ -24,7 +25,7 @@ from service.usecases.ask_cobalt import Asker
 from service.usecases.dismiss_event import dismiss_event
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--since", type=Duration(), default="7d", show_default=True, help="How far back to look, like 12h or 7d.")
 @click.option("--dry-run", is_flag=True, help="Only list what would be asked about.")
 @json_option
@@ -70,7 +71,7 @@ def _pasted(_context: click.Context, _argument: click.Parameter, value: str) -> 
     return found
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("appointment_id")
 @click.argument("cobalt_appointment_id", callback=_pasted)
 @_why
@@ -88,7 +89,7 @@ def adopt(appointment_id: str, cobalt_appointment_id: str, why: str | None) -> N
     )
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("appointment_id")
 @_why
 def abandon(appointment_id: str, why: str | None) -> None:
@@ -100,7 +101,7 @@ def abandon(appointment_id: str, why: str | None) -> None:
     abandon_by_hand(open_engine(), appointment_id, person=Person(os_user(), why))
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("event_id")
 @_why
 def dismiss(event_id: str, why: str | None) -> None:

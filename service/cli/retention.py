@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from service.cli.context import Duration, open_engine
 from service.cli.listing import json_option, show
+from service.cli.strictness import Command
 from service.store.retention import Limits
 from service.usecases.retention import count_due, count_unread, remove_due
 
@@ -17,7 +18,7 @@ PATIENCE = timedelta(hours=1)
 """For one statement: a count looks through whole tables."""
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--keep", type=Duration(), required=True, help="How long settled appointments are kept, like 400d.")
 @click.option("--keep-payloads", type=Duration(), help="How long what Cobalt said, and notes, are kept; as --keep.")
 @click.option("--dry-run", is_flag=True, help="Only count what would be removed.")

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from service.cli.context import open_engine, os_user
+from service.cli.strictness import Command
 from service.config import AccountSettings
 from service.db import transaction
 from service.errors import DatabaseUnavailableError
@@ -36,12 +37,13 @@ BROKEN_OFF = 3
 
 
 @click.command(
+    cls=Command,
     epilog="""\b
 Exit codes:
   0  every row is there now (with --dry-run: would be)
   1  something is wrong, each row is named on standard error, and nothing was taken
   2  the command line is wrong
-  3  the run was broken off: the same command again goes on from there"""
+  3  the run was broken off: the same command again goes on from there""",
 )
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Check everything, say what would be taken, and take nothing.")

@@ -13,6 +13,7 @@ import click
 
 from service.cli.context import open_engine
 from service.cli.listing import json_option, show
+from service.cli.strictness import Group
 from service.cobalt import Cobalt
 from service.config import CobaltSettings, is_loopback
 from service.db import transaction
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from service.cobalt import Credentials
 
 
-@click.group()
+@click.group(cls=Group)
 def webhook() -> None:
     """Tell Cobalt where to send events."""
 

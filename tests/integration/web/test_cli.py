@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from service import cli
+from service.cli.strictness import Command
 from service.db import driver, transaction
 from service.sessions import connect
 from service.store import accounts as account_rows
@@ -40,6 +41,22 @@ def test_a_command_that_is_refused_says_so_in_one_line(
     ran = run("webhook", "list")
     assert (ran.code, ran.out) == (1, "")
     assert re.fullmatch(r"cobalt-appointments: COBALT_CLIENT_ID: is missing[^\n]*\n", ran.err)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("retention", "--keep", "400d", "--keep", "1d", "--dry-run"),
+        ("audit", "--key", "a", "--limit", "1", "--key", "b"),
+        ("keys", "create", "--name", "a", "--scope", "read", "--name", "b"),
+        ("webhook", "list", "--account", "a", "--account=b"),
+    ],
+    ids=" ".join,
+)
+def test_an_option_that_is_given_twice_is_refused(run: Callable[..., Ran], command: tuple[str, ...]) -> None:
+    ran = run(*command)
+    assert (ran.code, ran.out) == (2, "")
+    assert "is given 2 times; give it once" in ran.err
 
 
 NEEDS_THE_DATABASE_ONLY = (
@@ -435,6 +452,19 @@ def commands(group: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple
     if isinstance(group, click.Group):
         for name, command in group.commands.items():
             yield from commands(command, (*path, name))
+
+
+LAB = {"sandbox", "demo", "dev", "prove", "bench", "attack"}
+
+
+def test_no_command_that_serves_takes_an_option_twice() -> None:
+    for path in commands(cli.cli):
+        found: click.Command = cli.cli
+        for name in path:
+            assert isinstance(found, click.Group)
+            found = found.commands[name]
+        takes_values = any(isinstance(one, click.Option) and not one.is_flag for one in found.params)
+        assert isinstance(found, Command) or not takes_values or path[0] in LAB, path
 
 
 @pytest.mark.parametrize("path", [path for path in commands(cli.cli) if path != ("sandbox",)], ids=" ".join)

@@ -90,12 +90,14 @@ def test_what_was_taken_from_a_file_is_submitted_as_it_was_given(
     assert sent == {"mrn": "=1"} | dict(zip(HEADER.split(",")[1:6], GOOD.split(",")[1:6], strict=True))
 
 
-def test_our_own_export_can_be_taken_again(run: Run, api: Api) -> None:
+@pytest.mark.parametrize("accept", ["text/csv", "text/csv; charset=utf-8"])
+@pytest.mark.parametrize("mrn", ["'=1", "000123", "1234567890123450", "1.23457E+11", "TRUE", "1-Mar", "A-1"])
+def test_our_own_export_can_be_taken_again(run: Run, api: Api, mrn: str, accept: str) -> None:
     asked = dict(zip(HEADER.split(",")[:6], GOOD.split(",")[:6], strict=True))
-    asked |= {"mrn": "'=1", "location": "+1", "provider": "'t Hart", "note": '"so", they\nsaid'}
+    asked |= {"mrn": mrn, "location": "+1", "provider": "'t Hart", "note": '"so", they\nsaid'}
     assert api.post(asked).status_code == 202
-    export = api.get("/v1/appointments?fields=account,request", headers={"Accept": "text/csv"}).text
-    ran = run("submit", "-", stdin=export.encode())
+    export = api.get("/v1/appointments?fields=account,request", headers={"Accept": accept}).data
+    ran = run("submit", "-", stdin=export)
     assert ran.code == 0, ran.err
     first, second = listed(api)
     assert first["request"] == second["request"]
