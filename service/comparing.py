@@ -17,7 +17,7 @@ _UNSEEN = re.compile(f"[{UNSEEN}]")
 
 def comparable(text: str) -> str:
     """Return a text as texts are compared: composed (NFC), each stretch of white space one blank, trimmed, all seen."""
-    if text.isalnum() and text.isascii():  # nearly every MRN
+    if text.isascii() and text.isalnum():  # nearly every MRN
         return text
     return " ".join(unicodedata.normalize("NFC", _UNSEEN.sub("", text)).split())
 

@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 
 from service.event_bodies import Unreadable, read_body
 from service.failures import Category, classify
-from service.times import instants, occurred_at, read_written
-from service.zones import find_zone
+from service.times import occurred_at, read_written
 
 
 class Kind(StrEnum):
@@ -23,13 +22,12 @@ class Confirmation(NamedTuple):
 
     `date_time` is Cobalt's text as it came: local without offset [S], or with `Z` or an offset [P].
     `timezone` is the zone in Cobalt's words, an IANA name [S]. `start` is the text read, aware if it has an
-    offset; None when it cannot be read. `instants` are those in UTC that the two can mean, see `times.instants`.
+    offset; None when it cannot be read.
     """
 
     date_time: str
     timezone: str | None
     start: datetime | None
-    instants: tuple[datetime, ...]
     provider_id: str | None
     provider_name: str | None
     secondary_provider_id: str | None
@@ -145,12 +143,10 @@ def _occurred_at(payload: dict[str, Any], received_at: datetime) -> datetime:
 def _confirmation(data: dict[str, Any]) -> Confirmation:
     date_time = _text(data.get("date_time"))
     zone_name = _text(data.get("timezone")).strip() or None
-    start = read_written(date_time)
     return Confirmation(
         date_time=date_time,
         timezone=zone_name,
-        start=start,
-        instants=instants(start, find_zone(zone_name)) if start else (),
+        start=read_written(date_time),
         provider_id=_id(data, "provider_id", within="data."),
         provider_name=_text(data.get("provider_name")).strip() or None,
         secondary_provider_id=_id(data, "secondary_provider_id", within="data."),

@@ -36,9 +36,9 @@ def compare(said: datetime, asked: datetime, *, said_zone: str | None, usual_zon
         said_zone: The clinic's zone as Cobalt names it beside the start; it may be no zone at all.
         usual_zone: The zone of the account, which may have clinics in others.
     """
-    on_one_wall = _shows_the_wall(said) and _shows_the_wall(asked) and _is_near(_wall(said), _wall(asked))
-    if on_one_wall and said.tzinfo is None and asked.tzinfo is None:
+    if said.tzinfo is None and asked.tzinfo is None and _is_near(said, asked):
         return Fit.YES
+    on_one_wall = _shows_the_wall(said) and _shows_the_wall(asked) and _is_near(_wall(said), _wall(asked))
     named = find_zone(said_zone)
     zone = named or find_zone(usual_zone)
     said_at, asked_at = instants(said, zone), instants(asked, zone)

@@ -113,21 +113,29 @@ def _from_epoch(number: float) -> datetime | None:
     return None
 
 
-def instants(moment: datetime, zone: ZoneInfo | None) -> tuple[datetime, ...]:
-    """Return the instants, in UTC, that a time can be: one if it has an offset, none if the zone is not known either.
+def first_instant(moment: datetime, zone: ZoneInfo | None) -> datetime | None:
+    """Return the instant, in UTC, that a time is, the first one of an hour that comes twice; None without a zone.
 
-    Where clocks go back and an hour comes twice, there are two, the first one first. Where they go forward and it never
-    comes, it is read as if they had not gone yet: 02:30 on that day in New York is 07:30 UTC.
+    A time that clocks skip is read as if they had not gone forward yet: 02:30 on that day in New York is 07:30 UTC.
     """
-    try:
-        if moment.tzinfo is not None:
-            return (moment.astimezone(UTC),)
+    if moment.tzinfo is None:
         if zone is None:
-            return ()
-        first, second = (moment.replace(tzinfo=zone, fold=fold) for fold in (0, 1))
-        return tuple(one.astimezone(UTC) for one in ((first, second) if _ahead(first) > _ahead(second) else (first,)))
+            return None
+        moment = moment.replace(tzinfo=zone)
+    try:
+        return moment.astimezone(UTC)
     except OverflowError:  # in the first or last hours that datetime knows
+        return None
+
+
+def instants(moment: datetime, zone: ZoneInfo | None) -> tuple[datetime, ...]:
+    """Return all instants that a time can be: as ``first_instant``, and two where clocks go back."""
+    first = first_instant(moment, zone)
+    if first is None:
         return ()
+    if moment.tzinfo is None and _ahead(moment.replace(tzinfo=zone)) > _ahead(moment.replace(tzinfo=zone, fold=1)):
+        return first, moment.replace(tzinfo=zone, fold=1).astimezone(UTC)
+    return (first,)
 
 
 def never_comes(local: datetime, zone: ZoneInfo) -> bool:

@@ -11,7 +11,8 @@ from service.events import Kind
 from service.starts import TOLERANCE, Fit, compare
 from service.states import Decision, Ruling, Status, judge
 from service.store.appointments import Locked, Outcome
-from service.times import is_plausible
+from service.times import first_instant, instants, is_plausible
+from service.zones import find_zone
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -97,7 +98,7 @@ def failure_record(
 def discrepancies(row: Locked, event: Event) -> list[str]:
     """Name the fields in which an outcome differs from what was asked for: ``mrn``, ``start``."""
     found = []
-    if event.mrn is not None and comparable(event.mrn) != comparable(row.asked_mrn):
+    if event.mrn is not None and event.mrn != row.asked_mrn and comparable(event.mrn) != comparable(row.asked_mrn):
         found.append("mrn")
     if event.confirmation and _starts_elsewhere(row, event.confirmation):
         found.append("start")
@@ -136,9 +137,12 @@ def _confirmed_instant(row: Locked, confirmed: Confirmation) -> datetime | None:
 
     One in an impossible year differs from what was asked for, and stays in the text.
     """
-    asked = _asked_instant(row)
-    wanted = [one for one in confirmed.instants if asked and abs(one - asked) <= TOLERANCE]
-    found = next(iter(wanted or confirmed.instants), None)
+    if confirmed.start is None:
+        return None
+    zone = find_zone(confirmed.timezone)
+    found, asked = first_instant(confirmed.start, zone), _asked_instant(row)
+    if asked is not None:
+        found = next((one for one in instants(confirmed.start, zone) if abs(one - asked) <= TOLERANCE), found)
     return found if found and is_plausible(found) else None
 
 
