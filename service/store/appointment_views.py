@@ -13,6 +13,7 @@ from psycopg.rows import args_row
 
 from service.comparing import comparable
 from service.errors import NotFoundError
+from service.models import UNUSUAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -84,6 +85,16 @@ SORTS: Mapping[str, tuple[LiteralString, bool]] = {
     "-updated_at": ("updated_at", True),
 }
 """Sort orders, and whether each is descending. The id breaks ties, so that no row is on two pages."""
+
+_FOUND_ANYHOW = {"failure_category", "mrn", "cobalt_appointment_id", "discrepancy"}
+"""Filters that leave few rows, whatever their status."""
+
+_USUAL: Mapping[tuple[LiteralString, LiteralString], tuple[LiteralString, LiteralString]] = {
+    ("updated_at", "created"): ("1 day", "1 day"),
+    ("created_at", "starts"): ("60 days", "1 day"),
+    ("updated_at", "starts"): ("61 days", "2 days"),
+}
+"""Of rows that are not ``UNUSUAL``: a time and another one -> how long before and after that the first can be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,22 +172,70 @@ def list_appointments(
 def page_query(
     listing: Listing, *, after: tuple[datetime, str] | None, limit: int, overdue_before: datetime
 ) -> tuple[LiteralString, dict[str, Any]]:
-    """Write the query for a page, which asks for one row more than the page holds: is there another page?"""
+    """Write the query for a page, which asks for one row more than the page holds: is there another page?
+
+    It merges walks that meet little else than what they are to find: one for each status, for the indexes lead through
+    it, and those of the few rows whose times are unusual.
+    """
     column, descending = SORTS[listing.sort]
     direction: LiteralString = "DESC" if descending else "ASC"
-    conditions = [FILTERS[name] for name in listing.filters]
+    conditions = [FILTERS[name] for name in listing.filters if name != "overdue"]
     values = {**listing.filters, "overdue_before": overdue_before, "most": limit + 1}
     if "mrn" in values:
         values["mrn"] = comparable(values["mrn"])
-    if column == "updated_at" and "created_from" in listing.filters:
-        # Nothing changes before it is asked for, which says where to begin in the index; a day, for clocks differ.
-        conditions.append("updated_at >= %(created_from)s - interval '1 day'")
     if after is not None:
         conditions.append(f"({column}, id) {'<' if descending else '>'} (%(after_at)s, %(after_id)s)")
         values["after_at"], values["after_id"] = after
-    where: LiteralString = " AND ".join(conditions) or "true"
-    query: LiteralString = (
-        f"SELECT {_COLUMNS} FROM appointments WHERE {where}"  # noqa: S608 (constants; the values are parameters)
-        f" ORDER BY {column} {direction}, id {direction} LIMIT %(most)s"
-    )
-    return query, values
+    overdue = listing.filters.get("overdue")
+    within, outside = _by_usual_times(column, listing.filters)
+    unusual = [(*conditions, *_being(None, overdue), UNUSUAL, where) for where in outside]
+    walks = [(*conditions, *_being(status, overdue), *within) for status in _statuses(listing.filters)] + unusual
+    order: LiteralString = f"ORDER BY {column} {direction}, id {direction} LIMIT %(most)s"
+    selects: list[LiteralString] = [
+        f"SELECT {_COLUMNS} FROM appointments WHERE {' AND '.join(walk) or 'true'} {order}"  # noqa: S608 (constants)
+        for walk in walks
+    ]
+    if len(selects) == 1:
+        return selects[0], values
+    merged: LiteralString = ") UNION ALL (".join(selects)
+    return f"SELECT {_COLUMNS} FROM (({merged})) AS merged {order}", values  # noqa: S608 (constants)
+
+
+def _statuses(filters: Mapping[str, Any]) -> Sequence[LiteralString | None]:
+    """Say by which statuses to walk: None where an index finds the rows without."""
+    if "status" in filters or filters.keys() & _FOUND_ANYHOW or filters.get("submission", "accepted") != "accepted":
+        return [None]
+    return ["processing"] if filters.get("overdue") else ["processing", "created", "failed"]
+
+
+def _being(status: LiteralString | None, overdue: bool | None) -> tuple[LiteralString, ...]:  # noqa: FBT001 (a filter)
+    """Write the conditions for a status, and for being overdue, which nothing is that does not process."""
+    if status is None:
+        return () if overdue is None else (FILTERS["overdue"],)
+    if overdue is None or status != "processing":
+        return (f"status = '{status}'",)
+    return (f"status = '{status}'", f"requested_at {'<' if overdue else '>='} %(overdue_before)s")
+
+
+def _by_usual_times(
+    column: LiteralString, filters: Mapping[str, Any]
+) -> tuple[Sequence[LiteralString], Sequence[LiteralString]]:
+    """Say between which times of a column the usual rows are that the filters let through, and what lies outside."""
+    gaps = {of: gap for (by, of), gap in _USUAL.items() if by == column}
+    begins: list[LiteralString] = [
+        f"%({of}_from)s - interval '{before}'" for of, (before, _) in gaps.items() if f"{of}_from" in filters
+    ]
+    ends: list[LiteralString] = [
+        f"%({of}_to)s + interval '{after}'" for of, (_, after) in gaps.items() if f"{of}_to" in filters
+    ]
+    begin: LiteralString = f"greatest({', '.join(begins)})"
+    end: LiteralString = f"least({', '.join(ends)})"
+    within: list[LiteralString] = []
+    outside: list[LiteralString] = []
+    if ends:
+        within.append(f"{column} < {end}")
+        outside.append(f"{column} >= {end}")
+    if begins:
+        within.append(f"{column} >= {begin}")
+        outside.append(f"{column} < least({', '.join([begin, *ends])})")
+    return within, outside

@@ -200,7 +200,7 @@ KINDS = (
     Kind(
         "appointments' free texts",
         "appointments",
-        "created_at",
+        "settled_at",
         f"""appointments.created_at < :payloads_before AND appointments.settled_at < :payloads_before AND {_SETTLED}
         AND ({_HAS_TEXTS})""",
         _forget_texts,
@@ -224,7 +224,7 @@ KINDS = (
     Kind(
         "appointments",
         "appointments",
-        "created_at",
+        "settled_at",
         f"""appointments.created_at < :rows_before AND appointments.settled_at < :rows_before AND {_SETTLED}
         AND NOT EXISTS (SELECT FROM events e WHERE e.appointment_id = appointments.id
           AND (e.received_at >= :rows_before OR e.disposition = 'unmatched'))""",

@@ -62,13 +62,15 @@ def made_up(chance: random.Random, number: int) -> Row:
         "mrn": chance.choice(["1", "2"]),
         "provider": chance.choice(["a", "b"]),
         "type": chance.choice(["a", "b"]),
-        "starts_at": chance.choice([None, hours(chance, -100, 100)]),
+        "starts_at": chance.choice(
+            [None, hours(chance, -100, 100), hours(chance, 1400, 1500), hours(chance, 3000, 3100)]
+        ),
         "submission": chance.choice(["accepted", "accepted", "queued", "sending", "unconfirmed", "rejected"]),
         "cobalt_appointment_id": str(number),
         "failure_category": chance.choice(["gave_up", "other"]) if status == "failed" else None,
         "discrepancies": chance.choice([[], [], ["mrn"], ["mrn", "start"]]),
         "created_at": created_at,
-        "updated_at": created_at + timedelta(hours=chance.choice([0, 0, 1, 30])),
+        "updated_at": created_at + timedelta(hours=chance.choice([0, 0, 1, 30, 200])),
         "requested_at": created_at + timedelta(hours=chance.choice([0, 5])),
     }
 
@@ -87,10 +89,17 @@ def asked(chance: random.Random) -> Row:
         "overdue": chance.choice([True, False]),
         "created_from": hours(chance),
         "created_to": hours(chance),
-        "starts_from": hours(chance, -100, 100),
-        "starts_to": hours(chance, -100, 100),
+        "starts_from": hours(chance, -100, chance.choice([100, 1500])),
+        "starts_to": hours(chance, -100, chance.choice([100, 1500])),
     }
     return {name: values[name] for name in chance.sample(sorted(values), chance.choice([0, 1, 1, 2, 2, 3]))}
+
+
+APART: list[Row] = [
+    {"created_to": NOON + timedelta(hours=30), "starts_from": NOON + timedelta(hours=3000)},
+    {"created_from": NOON + timedelta(hours=5), "starts_to": NOON - timedelta(hours=50)},
+]
+"""Ranges that no row with usual times is in, and others are."""
 
 
 @pytest.fixture
@@ -117,8 +126,8 @@ def test_the_pages_of_a_list_hold_what_matches_once_and_in_order(engine: Engine,
         connection.cursor().executemany(_INSERT, rows)
     assert set(MATCHES) == set(FILTERS)
     used = set()
-    for _ in range(120):
-        filters, sort, size = asked(chance), chance.choice(list(SORTS)), chance.choice([3, 7, 50])
+    random_ones = [(asked(chance), chance.choice(list(SORTS)), chance.choice([3, 7, 50])) for _ in range(200)]
+    for filters, sort, size in [*random_ones, *((filters, sort, 3) for filters in APART for sort in SORTS)]:
         matching = [row for row in rows if all(MATCHES[name](row, value) for name, value in filters.items())]
         column = sort.lstrip("-")
         matching.sort(key=lambda row: (row[column], row["id"]), reverse=sort.startswith("-"))
