@@ -359,12 +359,13 @@ def test_the_command_tells_what_it_would_remove_and_what_it_removed(
     deliver(api, b"no replay could read this yet")
     with transaction(engine) as session:
         session.execute(text("UPDATE quarantine SET received_at = now() - interval '1 year' WHERE replayed_at IS NULL"))
-    told = [command("--keep", "400d", "--keep-payloads", "90d", *more) for more in (("--dry-run",), (), ("--dry-run",))]
-    assert [one.exit_code for one in told] == [0, 0, 0]
-    numbers = [[line.split()[-2] for line in one.stdout.splitlines() if line.startswith("│")] for one in told]
+    modes: list[tuple[str, ...]] = [("--dry-run",), (), ("--dry-run",), ("--dry-run", "--json")]
+    told = [command("--keep", "400d", "--keep-payloads", "90d", *mode) for mode in modes]
+    assert [one.exit_code for one in told] == [0, 0, 0, 0]
+    numbers = [[line.rpartition("\t")[2] for line in one.stdout.splitlines()] for one in told]
     assert numbers[0] == numbers[1] == ["10", "1", "2", "10", "2", "1", "5"]
     assert set(numbers[2]) == {"0"}
-    assert "would be removed" in told[0].stdout
+    assert "would_be_removed" in told[3].stdout
     assert all("1 quarantined records stay" in one.stderr for one in told)
 
 
