@@ -80,7 +80,7 @@ def test_the_readmes_examples_answer_as_they_are_typed(environment: Path) -> Non
         file.write(f"export id={made}\n")
     for call in calls[1:]:
         answered(call, environment)
-    assert (environment.parent / "january.csv").read_text().startswith("object,id,")
+    assert (environment.parent / "january.csv").read_text("utf-8-sig").startswith("object,id,")
 
 
 def test_what_dev_says_to_try_can_be_pasted(stack: Stack, environment: Path) -> None:
