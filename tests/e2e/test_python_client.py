@@ -217,6 +217,12 @@ def take_webhooks(generated: Generated) -> None:
     assert call("get_quarantined", quarantined.id).parsed.content == '["generated"]'
     replayed = call("replay_quarantined", quarantined.id).parsed
     assert replayed.disposition is models.ReplayDisposition.QUARANTINED
+    assert call("dismiss_quarantined", quarantined.id).parsed.dismissed_at
+    event.type_ = "note.updated"
+    assert call("take_webhook", body=event, expect=HTTPStatus.ACCEPTED).parsed.disposition is unreadable.disposition
+    contradicting = call("list_quarantine", limit=1).parsed.data[0]
+    assert contradicting.contradicts == "evt_generated"
+    assert call("accept_quarantined", contradicting.id).parsed.disposition is models.ReplayDisposition.IGNORED
 
 
 def probe(generated: Generated, document: dict[str, Any]) -> None:
