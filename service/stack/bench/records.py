@@ -15,6 +15,7 @@ _MARK = "SELECT coalesce(max(id), 0) FROM deliveries"
 _BUSY = """
 SELECT count(*) FROM pg_stat_activity
 WHERE application_name = 'cobalt-appointments' AND datname = current_database() AND state <> 'idle'
+  AND pid <> pg_backend_pid()
 """
 _RECORDED = "SELECT event_id, count(*) FROM deliveries WHERE id > %s GROUP BY event_id"
 _BATCHES = "SELECT count(DISTINCT xmin::text) FROM deliveries WHERE id > %s"
