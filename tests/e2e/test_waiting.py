@@ -141,7 +141,7 @@ def test_a_request_waits_for_its_outcome() -> None:
         answer, seconds = timed(lambda: client.post("/appointments", json=BODY, headers=wait(25) | key))
         shown = answer.json()
         assert (answer.status_code, shown["status"]) == (202, "created")
-        assert 1 < seconds < 15
+        assert 0.5 < seconds < 15  # the sandbox spreads its delay from half to one and a half times what was asked
         assert answer.headers["Location"].endswith(shown["id"])
         again, seconds = timed(lambda: client.post("/appointments", json=BODY, headers=wait(25) | key))
         assert (again.json()["id"], again.json()["status"], seconds < 2) == (shown["id"], "created", True)

@@ -34,7 +34,7 @@ CHANGES = "GET /v1/changes, 50"
 # machine, for it has to hold while other tests run beside it.
 FLOORS: Mapping[tuple[str, str], float] = {
     (NEW, PGBENCH): 0.06,
-    (NEW, EMPTY): 0.25,
+    (NEW, EMPTY): 0.1,
     (DUPLICATES, EMPTY): 0.3,
     (READ, EMPTY): 0.03,
 }
