@@ -37,7 +37,7 @@ check: $(INSTALLED) ## format, lint, types, import rules, migrations equal to th
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m service.stack.scratch -- $(BIN)/cobalt-appointments db check
+	$(BIN)/python -m service.lab.scratch -- $(BIN)/cobalt-appointments db check
 
 lock: ## resolve the dependencies anew into requirements.txt and requirements-dev.txt (needs uv)
 	$(LOCK) --output-file requirements.txt

@@ -2,10 +2,10 @@
 
 import sys
 
-from service.app import create_app, refuse_unreadable_tokens
 from service.config import Settings
 from service.errors import SettingsError
-from service.web import Web
+from service.web.app import create_app, refuse_unreadable_tokens
+from service.web.application import Web
 
 settings = Settings.from_env()
 app = Web(create_app(settings))

@@ -4,10 +4,10 @@ import os
 import sys
 from typing import Any
 
-from service import log, metric_files
 from service.config import Settings
 from service.errors import SettingsError
 from service.misspelt_settings import log_misspelt
+from service.telemetry import log, metric_files
 
 try:
     settings = Settings.from_env()
@@ -22,7 +22,7 @@ if settings.internal_port:
 workers = settings.web_concurrency
 # Loaded before it listens: else what connects while an instance starts waits for seconds, and Cobalt waits for two.
 preload_app = True
-worker_class = "service.server.worker.Worker"  # an event loop for webhooks, Flask in threads; see docs/decisions
+worker_class = "service.web.server.worker.Worker"  # an event loop for webhooks, Flask in threads; see docs/decisions
 timeout = 30  # a worker that is silent for so long is stuck
 graceful_timeout = 30  # what is in flight is finished
 control_socket_disable = True

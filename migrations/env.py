@@ -3,15 +3,15 @@
 from alembic import context
 from sqlalchemy import NullPool, create_engine, text
 
-from service.models import Base
-from service.sessions import connect
+from service.postgres.models import Base
+from service.postgres.sessions import connect
 
 LOCK_TIMEOUT = "4s"  # a migration that has to wait longer for a lock fails, rather than queue everyone behind it
 STATEMENT_TIMEOUT = "60s"  # building an index over millions of rows takes tens of seconds
 
 
 def run() -> None:
-    """Apply the migrations to the database that ``service.schema`` names."""
+    """Apply the migrations to the database that ``service.postgres.schema`` names."""
     url = context.config.attributes["url"]
     engine = create_engine("postgresql+psycopg://", creator=lambda: connect(url), poolclass=NullPool)
     with engine.connect() as connection:

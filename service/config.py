@@ -17,8 +17,8 @@ from environs import Env, EnvError, FileAwareEnv, validate
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
+from service.domain.zones import is_zone
 from service.errors import SettingsError
-from service.zones import is_zone
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,8 +6,8 @@ import difflib
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from service import log
 from service.config import Settings
+from service.telemetry import log
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -11,8 +11,8 @@ from urllib.parse import quote
 from werkzeug.test import Client
 from werkzeug.wrappers import Response
 
-from service.api.http import Answer, Request
-from service.web import Web
+from service.web.application import Web
+from service.web.process.messages import Answer, Request
 from tests.conformance import document_of
 
 if TYPE_CHECKING:

@@ -15,16 +15,16 @@ import pytest
 from psycopg import sql
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
-from service import schema
-from service.sessions import connect
-from service.stack.postgres import EmbeddedPostgres
+from service.lab.postgres import EmbeddedPostgres
+from service.postgres import schema
+from service.postgres.sessions import connect
 from tests import hostile
 from tests.stacks import running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from service.stack.stack import Stack
+    from service.lab.stack import Stack
 
 SERVER_URL = "TEST_SERVER_URL"
 # A power cut may take these databases.

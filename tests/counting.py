@@ -7,10 +7,10 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from service.db import driver, transaction
-from service.store import gauges
-from service.store.outcome_times import RATIO
-from service.store.stats import Appointments, Period, Stats, read_stats
+from service.postgres.engine import driver, transaction
+from service.postgres.queries import gauges
+from service.postgres.queries.outcome_times import RATIO
+from service.postgres.queries.stats import Appointments, Period, Stats, read_stats
 from tests.records import rows
 
 if TYPE_CHECKING:

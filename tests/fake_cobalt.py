@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from service.cobalt import Accepted, Credentials, Reply
 from service.errors import CobaltError
-from service.usecases.ask_cobalt import Asker
-from service.usecases.submit import Submitter
+from service.usecases.submissions.ask_cobalt import Asker
+from service.usecases.submissions.submit import Submitter
 
 if TYPE_CHECKING:
     from collections.abc import Callable

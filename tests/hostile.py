@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from psycopg import sql
 
-from service.models import Base
-from service.sessions import connect
+from service.postgres.models import Base
+from service.postgres.sessions import connect
 
 SERVER = {
     "timezone": "Asia/Kathmandu",

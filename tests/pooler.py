@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote, urlsplit
 
-from service.stack.postgres import SOCKET_NAME
+from service.lab.postgres import SOCKET_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text
 
 from service.cobalt import Accepted
-from service.db import make_engine, transaction
-from service.events import read_event
-from service.store import submissions
-from service.store.due import count_due
-from service.store.events import Arrival, Source
-from service.usecases.apply_events import apply
-from service.usecases.record_reply import record_reply
-from service.usecases.request_appointment import AppointmentRequest, request_appointment
+from service.domain.events import read_event
+from service.postgres.engine import make_engine, transaction
+from service.postgres.queries import submissions
+from service.postgres.queries.due import count_due
+from service.postgres.queries.events import Arrival, Source
+from service.usecases.events.apply_events import apply
+from service.usecases.submissions.record_reply import record_reply
+from service.usecases.submissions.request_appointment import AppointmentRequest, request_appointment
 from tests.settings import settings_from
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from service.cobalt import Reply
-    from service.states import Disposition
-    from service.store.submissions import Claim
+    from service.domain.states import Disposition
+    from service.postgres.queries.submissions import Claim
 
 FIELDS = {
     "mrn": "123456789",

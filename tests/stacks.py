@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from service.stack.stack import Stack
+from service.lab.stack import Stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

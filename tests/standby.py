@@ -10,9 +10,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from service import schema
-from service.sessions import connect
-from service.stack.postgres import EmbeddedPostgres
+from service.lab.postgres import EmbeddedPostgres
+from service.postgres import schema
+from service.postgres.sessions import connect
 from tests.records import until
 
 if TYPE_CHECKING:

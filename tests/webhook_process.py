@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from service.app import create_app
+from service.cobalt.signing import sign
 from service.errors import DatabaseUnavailableError
-from service.signing import sign
+from service.web.app import create_app
 from tests.asgi_client import client_of
 from tests.records import until
 from tests.settings import settings_from

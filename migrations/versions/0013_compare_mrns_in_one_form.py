@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from alembic import op
 
-from service.comparing import comparable
+from service.domain.comparing import comparable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,9 +12,10 @@ import click
 import psycopg
 from sqlalchemy.exc import DBAPIError
 
-from service import db, log
 from service.errors import AppointmentsError
 from service.misspelt_settings import find_misspelt
+from service.postgres import engine as db
+from service.telemetry import log
 
 LOGGING = ("worker",)
 """These say it in their log."""

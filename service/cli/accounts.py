@@ -11,10 +11,10 @@ from service.cli.context import open_engine
 from service.cli.listing import json_option, show
 from service.cli.strictness import Group
 from service.config import TIME_FORMATS, AccountSettings, fits_a_header
-from service.db import transaction
-from service.store import accounts as store
-from service.usecases.accounts import add_account, add_reference, remove_account
-from service.zones import is_zone
+from service.domain.zones import is_zone
+from service.postgres.engine import transaction
+from service.postgres.queries import accounts as store
+from service.usecases.access.accounts import add_account, add_reference, remove_account
 
 
 def _read_token(file: TextIO | None) -> str:

@@ -9,8 +9,8 @@ import click
 from service.cli.context import Duration, open_engine
 from service.cli.listing import json_option, show
 from service.cli.strictness import Command
-from service.db import transaction
-from service.store import audit as store
+from service.postgres.engine import transaction
+from service.postgres.queries import audit as store
 
 COLUMNS = ("at", "reader", "key_id", "operation", "filters", "record_ids", "request_id")
 SHOWN = 3

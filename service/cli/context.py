@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from service.config import DatabaseSettings
-from service.db import make_engine
+from service.postgres.engine import make_engine
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

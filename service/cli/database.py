@@ -12,17 +12,17 @@ import click
 from service.cli.listing import json_option, show
 from service.cli.strictness import Group
 from service.config import read_setting
-from service.db import make_engine, transaction
-from service.store.revision import find_revision
-from service.usecases import keep_counts
-from service.usecases.keep_changes import renumber_changes
+from service.postgres.engine import make_engine, transaction
+from service.postgres.queries.revision import find_revision
+from service.usecases.upkeep import keep_counts
+from service.usecases.upkeep.keep_changes import renumber_changes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sqlalchemy import Engine
 
-    from service.schema import Revision
+    from service.postgres.schema import Revision
 
 LONGEST = timedelta(hours=1)
 """For one statement that reads a whole table."""
@@ -36,7 +36,7 @@ def db() -> None:
 @db.command()
 def upgrade() -> None:
     """Bring the database at DATABASE_URL to the newest schema, and make a restored copy ready to be followed."""
-    from service import schema  # noqa: PLC0415 (loads Alembic, which no other command needs)
+    from service.postgres import schema  # noqa: PLC0415 (loads Alembic, which no other command needs)
 
     url = read_setting("database_url")
     with _patient_engine() as engine:
@@ -86,7 +86,7 @@ def downgrade(revision: str, *, yes: bool) -> None:
 
     What later migrations added is lost with all that it holds. Run the code of that time against it afterwards.
     """
-    from service import schema  # noqa: PLC0415
+    from service.postgres import schema  # noqa: PLC0415
 
     with _patient_engine() as engine:
         before = _find_revision(engine)
@@ -120,7 +120,7 @@ def check() -> None:
 
     For an empty scratch database: one that holds rows in tables of ours is refused.
     """
-    from service import schema  # noqa: PLC0415
+    from service.postgres import schema  # noqa: PLC0415
 
     url = read_setting("database_url")
     if filled := schema.tables_with_rows(url):
@@ -137,7 +137,7 @@ def check() -> None:
 
 
 def _find_revision(engine: Engine) -> str | None:
-    from service import schema  # noqa: PLC0415
+    from service.postgres import schema  # noqa: PLC0415
 
     with transaction(engine) as session:
         revision = find_revision(session)
@@ -148,7 +148,7 @@ def _find_revision(engine: Engine) -> str | None:
 
 def _between(after: str | None, last: str | None) -> list[Revision]:
     """List the migrations after one, up to and with another; None for the beginning and the end."""
-    from service import schema  # noqa: PLC0415
+    from service.postgres import schema  # noqa: PLC0415
 
     return [one for one in schema.list_revisions() if one.number > (after or "") and one.number <= (last or one.number)]
 

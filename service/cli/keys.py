@@ -13,13 +13,13 @@ from service.cli.context import Duration, open_engine
 from service.cli.listing import json_option, show
 from service.cli.strictness import Group
 from service.config import AccountSettings
-from service.db import transaction
-from service.store import api_keys
-from service.usecases.api_keys import SCOPES, create_key
-from service.usecases.stored_tokens import rotate_tokens
+from service.postgres.engine import transaction
+from service.postgres.queries import api_keys
+from service.usecases.access.api_keys import SCOPES, create_key
+from service.usecases.access.stored_tokens import rotate_tokens
 
 if TYPE_CHECKING:
-    from service.models import ApiKey
+    from service.postgres.models import ApiKey
 
 
 @click.group(cls=Group)

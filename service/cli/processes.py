@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from service import worker as worker_process
 from service.config import Settings
+from service.worker import loop as worker_process
 
 
 @click.command()
@@ -23,13 +23,13 @@ def worker() -> None:
 def sandbox(arguments: tuple[str, ...]) -> None:
     """Stand in for Cobalt, as documented; `sandbox --help` lists the outcomes and the faults."""
     # Its own process, because it shares no code with the rest: one bug cannot hide in both.
-    os.execv(sys.executable, [sys.executable, "-m", "service.sandbox", *arguments])  # noqa: S606
+    os.execv(sys.executable, [sys.executable, "-m", "service.lab.sandbox", *arguments])  # noqa: S606
 
 
 @click.command()
 def demo() -> None:
     """Do the main job, start to end, on an embedded PostgreSQL and the sandbox."""
-    from service.stack import demo as stack_demo  # noqa: PLC0415 (needs the extra `embedded`)
+    from service.lab import demo as stack_demo  # noqa: PLC0415 (needs the extra `embedded`)
 
     sys.exit(stack_demo.run())
 
@@ -37,7 +37,7 @@ def demo() -> None:
 @click.command()
 def dev() -> None:
     """Keep the whole stack up until Ctrl-C: web, worker, sandbox, embedded PostgreSQL."""
-    from service.stack import dev as stack_dev  # noqa: PLC0415 (needs the extra `embedded`)
+    from service.lab import dev as stack_dev  # noqa: PLC0415 (needs the extra `embedded`)
 
     sys.exit(stack_dev.run())
 
@@ -63,8 +63,8 @@ def prove(
     env: tuple[str, ...],
 ) -> None:
     """Prove that nothing is lost and nothing doubled, whatever breaks: a drill of a few minutes."""
-    from service.stack import prove as stack_prove  # noqa: PLC0415 (needs the extra `embedded`)
-    from service.stack.drill import plan  # noqa: PLC0415
+    from service.lab import prove as stack_prove  # noqa: PLC0415 (needs the extra `embedded`)
+    from service.lab.drill import plan  # noqa: PLC0415
 
     try:
         chosen = plan.make_plan(
@@ -102,7 +102,7 @@ def bench(
     env: tuple[str, ...],
 ) -> None:
     """Measure the service beside what PostgreSQL and HTTP allow on this machine."""
-    from service.stack.bench import plan, run  # noqa: PLC0415 (needs the extra `embedded`)
+    from service.lab.bench import plan, run  # noqa: PLC0415 (needs the extra `embedded`)
 
     try:
         chosen = plan.make_plan(
@@ -136,7 +136,7 @@ def attack(
     env: tuple[str, ...],
 ) -> None:
     """Attack the service as strangers, a sick Cobalt and curious colleagues would; fails when something hurts."""
-    from service.stack.attack import plan, run  # noqa: PLC0415 (needs the extra `embedded`)
+    from service.lab.attack import plan, run  # noqa: PLC0415 (needs the extra `embedded`)
 
     try:
         chosen = plan.make_plan(

@@ -12,11 +12,11 @@ from service.cli.context import open_engine, os_user
 from service.cli.listing import json_option
 from service.cli.listing import show as show_rows
 from service.cli.strictness import Group
-from service.db import driver, transaction
-from service.store import quarantine as store
-from service.store.audit import Access
-from service.usecases.replay import accept_within, dismiss_within
-from service.usecases.replay import replay as replay_one
+from service.postgres.engine import driver, transaction
+from service.postgres.queries import quarantine as store
+from service.postgres.queries.audit import Access
+from service.usecases.events.replay import accept_within, dismiss_within
+from service.usecases.events.replay import replay as replay_one
 
 REPLAYED = ("id", "disposition", "event_id")
 

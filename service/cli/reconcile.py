@@ -14,15 +14,15 @@ from service.cli.context import Duration, open_engine, os_user
 from service.cli.listing import json_option, show
 from service.cli.strictness import Command
 from service.cobalt import Cobalt
-from service.comparing import comparable
 from service.config import Settings, read_setting
-from service.db import transaction
+from service.domain.comparing import comparable
 from service.errors import AppointmentsError, CobaltError
-from service.store import asking
-from service.store.decisions import Person
-from service.usecases.adopt import abandon_by_hand, adopt_by_hand
-from service.usecases.ask_cobalt import Asker
-from service.usecases.dismiss_event import dismiss_event
+from service.postgres.engine import transaction
+from service.postgres.queries import asking
+from service.postgres.queries.decisions import Person
+from service.usecases.events.dismiss_event import dismiss_event
+from service.usecases.submissions.adopt import abandon_by_hand, adopt_by_hand
+from service.usecases.submissions.ask_cobalt import Asker
 
 
 @click.command(cls=Command)

@@ -11,8 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from service.cli.context import Duration, open_engine
 from service.cli.listing import json_option, show
 from service.cli.strictness import Command
-from service.store.retention import Limits
-from service.usecases.retention import count_due, count_unread, remove_due
+from service.postgres.queries.retention import Limits
+from service.usecases.upkeep.retention import count_due, count_unread, remove_due
 
 PATIENCE = timedelta(hours=1)
 """For one statement: a count looks through whole tables."""

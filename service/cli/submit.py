@@ -16,20 +16,20 @@ from rich.progress import Progress
 from service.cli.context import open_engine, os_user
 from service.cli.strictness import Command
 from service.config import AccountSettings
-from service.db import transaction
 from service.errors import DatabaseUnavailableError
-from service.request_file import Problem, UnreadableFileError, read_request_file
-from service.usecases.accounts import account_timezones
-from service.usecases.check_import import check_import
-from service.usecases.import_requests import find_same_start, plan_import, take_rows
+from service.postgres.engine import transaction
+from service.requests.file import Problem, UnreadableFileError, read_request_file
+from service.usecases.access.accounts import account_timezones
+from service.usecases.submissions.check_import import check_import
+from service.usecases.submissions.import_requests import find_same_start, plan_import, take_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy import Engine
 
-    from service.usecases.check_import import Checked, WantedRow
-    from service.usecases.import_requests import Plan, TakenRow
+    from service.usecases.submissions.check_import import Checked, WantedRow
+    from service.usecases.submissions.import_requests import Plan, TakenRow
 
 STANDARD_INPUT = Path("-")
 BROKEN_OFF = 3

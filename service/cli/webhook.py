@@ -16,9 +16,9 @@ from service.cli.listing import json_option, show
 from service.cli.strictness import Group
 from service.cobalt import Cobalt
 from service.config import CobaltSettings, is_loopback
-from service.db import transaction
-from service.usecases.accounts import account_timezones, get_credentials
-from service.usecases.webhook_url import judge
+from service.postgres.engine import transaction
+from service.usecases.access.accounts import account_timezones, get_credentials
+from service.usecases.access.webhook_url import judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlencode
 
-from service import metrics
 from service.cobalt.exchange import Network, NotSentError, ReplyLostError
 from service.cobalt.replies import NeverLeft, Reply, Unclear, find_text, is_success, json_object, read_reply
 from service.errors import CobaltError
+from service.telemetry import metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -37,7 +37,7 @@ class Credentials:
         account: Our name for it.
         reference: Cobalt's ``access_token_reference_id``.
         access_token: One per linked EHR account [S].
-        time_format: How ``date`` and ``time`` go out; see ``service.request_fields.as_sent``.
+        time_format: How ``date`` and ``time`` go out; see ``service.domain.request_fields.as_sent``.
         timezone: The IANA zone of the account's clinics.
     """
 

@@ -15,9 +15,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from service import log
 from service.errors import SpoolUnavailableError
 from service.spool.locks import POLL, lock
+from service.telemetry import log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,12 +16,12 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from service import log
 from service.errors import SpoolUnavailableError
 from service.spool import records
 from service.spool.file import ASIDE, PAGE
 from service.spool.pages import Pages
 from service.spool.records import Spooled
+from service.telemetry import log
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from service import log
 from service.errors import SpoolUnavailableError
 from service.spool import records
 from service.spool.file import PAGE, DamagedError, SpoolFile, hasty, writing
 from service.spool.locks import lock
 from service.spool.salvage import left_aside, salvage
+from service.telemetry import log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

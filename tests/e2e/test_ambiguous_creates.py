@@ -10,14 +10,14 @@ import httpx
 import pytest
 from psycopg.rows import dict_row
 
-from service.sessions import connect
+from service.postgres.sessions import connect
 from tests.records import until
 from tests.stacks import running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from service.stack.stack import Stack
+    from service.lab.stack import Stack
 
 EACH = 50
 QUICK = {

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from service.sessions import connect
+from service.postgres.sessions import connect
 from tests.records import until
 from tests.stacks import running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from service.stack.stack import Stack
+    from service.lab.stack import Stack
 
 SETS = 1000
 AT_ONCE = 8

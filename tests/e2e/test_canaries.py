@@ -14,14 +14,14 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from service.sessions import connect
-from service.signing import HEADER, sign
-from service.stack.demo import APPOINTMENT, cases
+from service.cobalt.signing import HEADER, sign
+from service.lab.demo import APPOINTMENT, cases
+from service.postgres.sessions import connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from service.stack.stack import Stack
+    from service.lab.stack import Stack
 
 MRN = "QX77410099"
 NOTE = "weeping willow"

@@ -16,7 +16,7 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from service.stack.stack import Stack
+    from service.lab.stack import Stack
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 # Only CI must have a browser: everything else needs Python and make.

@@ -16,7 +16,7 @@ from tests.stacks import running
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from service.stack.stack import Stack
+    from service.lab.stack import Stack
 
 
 @pytest.fixture

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from service.stack.dev import welcome, write_environment
+from service.lab.dev import welcome, write_environment
 from tests.records import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from service.stack.stack import Stack
+    from service.lab.stack import Stack
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 ID = "appt_01M82H411FTRZNBWNK8888BX86"

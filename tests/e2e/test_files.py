@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from service.api.appointment_file import ROWS_AT_ONCE
-from service.sessions import connect
+from service.postgres.sessions import connect
+from service.web.views.appointment_file import ROWS_AT_ONCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import psycopg
 
-    from service.stack.stack import Stack
+    from service.lab.stack import Stack
 
 ROWS = 3 * ROWS_AT_ONCE
 ACCOUNT = "files_over_the_wire"

@@ -13,15 +13,15 @@ import httpx
 import psutil
 import pytest
 
-from service.signing import sign
-from service.stack.processes import free_port
+from service.cobalt.signing import sign
+from service.lab.processes import free_port
 from tests.conftest import fresh_database
 from tests.stacks import running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from service.stack.stack import Stack
+    from service.lab.stack import Stack
 
 LIMITS = {
     "FIRST_BYTE_TIMEOUT": "1",

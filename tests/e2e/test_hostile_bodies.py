@@ -16,7 +16,7 @@ from tests.e2e.webhook_sender import Sender
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from service.stack.stack import Stack
+    from service.lab.stack import Stack
 
 MEGABYTE = 1024 * 1024
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from service.sessions import connect
+from service.postgres.sessions import connect
 from tests.e2e.webhook_sender import Sender
 from tests.records import created, dispositions, open_engine, rows, submit, until
 from tests.stacks import running
@@ -15,7 +15,7 @@ from tests.stacks import running
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from service.stack.stack import Stack
+    from service.lab.stack import Stack
 
 TOGETHER = 24
 ROUNDS = 3

@@ -13,8 +13,8 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.stack.demo import APPOINTMENT
-from service.stack.processes import NO_TLS, free_port
+from service.lab.demo import APPOINTMENT
+from service.lab.processes import NO_TLS, free_port
 from tests.e2e.webhook_sender import Sender
 from tests.records import until
 from tests.stacks import running
@@ -22,7 +22,7 @@ from tests.stacks import running
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from service.stack.stack import Stack
+    from service.lab.stack import Stack
 
 REQUESTS = 40
 WEBHOOKS = 30

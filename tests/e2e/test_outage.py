@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from service.sessions import connect
+from service.postgres.sessions import connect
 from tests.e2e.webhook_sender import Sender, Stream
 from tests.records import created, failed, open_engine, submit, until
 from tests.stacks import running
@@ -18,8 +18,8 @@ from tests.stacks import running
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from service.stack.postgres import EmbeddedPostgres
-    from service.stack.stack import Stack
+    from service.lab.postgres import EmbeddedPostgres
+    from service.lab.stack import Stack
 
 EVERY = 0.05  # seconds between two: 20 a second
 OUTAGE = 10.0  # seconds

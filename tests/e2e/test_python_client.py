@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from service.signing import HEADER, sign
+from service.cobalt.signing import HEADER, sign
 from tests.records import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from service.stack.stack import Stack
+    from service.lab.stack import Stack
 
 PACKAGE = "generated_client"
 EASTERN = timezone(timedelta(hours=-5))

@@ -131,7 +131,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 @contextmanager
 def running(*options: str, secrets: Mapping[str, str] = SECRETS) -> Iterator[Sandbox]:
-    command = [sys.executable, "-m", "service.sandbox", *OPTIONS, *options]
+    command = [sys.executable, "-m", "service.lab.sandbox", *OPTIONS, *options]
     with (
         tempfile.TemporaryFile("w+") as stderr,
         subprocess.Popen(  # noqa: S603 - ourselves
@@ -394,7 +394,7 @@ def test_a_taken_port_is_one_line_and_exit_code_1() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         ended = subprocess.run(
-            [sys.executable, "-m", "service.sandbox"],
+            [sys.executable, "-m", "service.lab.sandbox"],
             env={**os.environ, "SANDBOX_PORT": port},
             capture_output=True,
             text=True,
@@ -423,7 +423,11 @@ def test_secrets_are_read_from_files_and_never_from_the_command_line(tmp_path: P
 
     for option in ("--client-secret=canary", "--webhook-secret=canary", "--account=clinic_1=canary"):
         ran = subprocess.run(  # noqa: S603 - ourselves
-            [sys.executable, "-m", "service.sandbox", option], capture_output=True, text=True, check=False, timeout=30
+            [sys.executable, "-m", "service.lab.sandbox", option],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
         )
         assert ran.returncode == 2
         assert "canary" not in ran.stderr

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from service.signing import HEADER, sign
-from service.stack.demo import APPOINTMENT
+from service.cobalt.signing import HEADER, sign
+from service.lab.demo import APPOINTMENT
 from tests.records import until
 
 if TYPE_CHECKING:
-    from service.stack.stack import Stack
+    from service.lab.stack import Stack
 
 PROJECT = Path(__file__).parents[2]
 FAILED = 12

@@ -13,11 +13,11 @@ import pytest
 from cryptography.fernet import Fernet
 from psycopg import sql
 
-from service.db import transaction
-from service.sessions import connect
-from service.signing import sign
-from service.stack.processes import Process, free_port
-from service.usecases.accounts import add_account
+from service.cobalt.signing import sign
+from service.lab.processes import Process, free_port
+from service.postgres.engine import transaction
+from service.postgres.sessions import connect
+from service.usecases.access.accounts import add_account
 from tests.records import created, open_engine, until
 from tests.settings import REQUIRED, settings_from
 

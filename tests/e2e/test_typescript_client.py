@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from service.app import create_app
+from service.web.app import create_app
 from tests.settings import settings_from
 
 SOURCES = Path(__file__).parent / "typescript"

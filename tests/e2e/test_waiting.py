@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from service.stack.stack import Stack
+    from service.lab.stack import Stack
 
 CLIENTS = 300
 BODY = {

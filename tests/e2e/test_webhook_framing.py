@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from service.signing import sign
+from service.cobalt.signing import sign
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from service.stack.stack import Stack
+    from service.lab.stack import Stack
 
 ANSWERS = re.compile(rb"HTTP/1\.1 (\d+) .*?\r\n\r\n", re.DOTALL)
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from service.sessions import connect
+from service.postgres.sessions import connect
 from tests.records import FIELDS, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from service.stack.processes import Process
-    from service.stack.stack import Stack
+    from service.lab.processes import Process
+    from service.lab.stack import Stack
 
 FAULTLESS = {"delay": 0.1, "webhook_before_reply": 0}
 PATIENCE = 30  # seconds, on a machine that is busy with other tests

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from service import schema
-from service.stack.processes import NO_TLS, Process, free_port
+from service.lab.processes import NO_TLS, Process, free_port
+from service.postgres import schema
 from tests.records import ACCOUNT, ask, columns, open_engine, row, until
 from tests.scripted_cobalt import drip, listening, read_request, reply, until_left
 from tests.settings import REQUIRED

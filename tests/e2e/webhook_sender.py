@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 import httpx
 
-from service.stack.processes import NO_TLS
+from service.lab.processes import NO_TLS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,10 +7,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from service import metrics
-from service.api import metrics as page
+from service.postgres.queries.gauges import Standing
 from service.spool import Spool
-from service.store.gauges import Standing
+from service.telemetry import metrics
+from service.web.views import metrics as page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,9 +10,9 @@ import jsonschema_rs
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from service.api.openapi.document import METHODS, path_of
-from service.app import create_app
-from service.usecases import take_webhook
+from service.usecases.events import take_webhook
+from service.web.app import create_app
+from service.web.openapi.document import METHODS, path_of
 from tests.guards.test_readme import rows
 from tests.guards.test_routes_need_keys import PUBLIC
 from tests.settings import settings_from
@@ -205,7 +205,7 @@ def test_nothing_is_described_that_nobody_refers_to(document: dict[str, Any]) ->
 def test_every_enumeration_and_every_free_object_is_a_component_of_its_own(document: dict[str, Any]) -> None:
     """Else each field that has one becomes a type of its own in clients that are made from this document.
 
-    ``service.api.openapi.naming`` names them.
+    ``service.web.openapi.naming`` names them.
     """
     schemas = document["components"]["schemas"]
     named = {id(schema) for schema in schemas.values()}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from werkzeug.exceptions import HTTPException
 
-from service.api.problems import problem_body
+from service.web.policy.problems import problem_body
 
 PROJECT = Path(__file__).parents[2]
 DOCS = (PROJECT / "docs" / "problems.md").read_text()

@@ -13,12 +13,12 @@ from pathlib import Path
 import click
 import pytest
 
-from service.api.list_query import ListQuery
-from service.app import create_app
 from service.cli import cli
 from service.config import Settings
-from service.usecases import take_webhook
-from service.worker_address import LIVE, READY
+from service.usecases.events import take_webhook
+from service.web.app import create_app
+from service.web.schemas.list_query import ListQuery
+from service.worker.address import LIVE, READY
 from tests.settings import REQUIRED, settings_from
 
 PROJECT = Path(__file__).parents[2]
@@ -114,7 +114,7 @@ def test_the_settings_are_listed_with_their_defaults_and_what_they_mean() -> Non
 
 def test_the_outcomes_of_the_sandbox_are_those_of_its_own_help() -> None:
     helped = subprocess.run(
-        [sys.executable, "-m", "service.sandbox", "--help"], cwd=PROJECT, capture_output=True, text=True, check=True
+        [sys.executable, "-m", "service.lab.sandbox", "--help"], cwd=PROJECT, capture_output=True, text=True, check=True
     ).stdout
     table = helped.partition("decides the outcome:\n")[2]
     told = [tuple(re.split(r"\s{2,}", line.strip())) for line in table.splitlines() if line.strip()]

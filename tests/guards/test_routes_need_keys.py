@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.app import create_app
+from service.web.app import create_app
 from tests.settings import settings_from
 
 # The whole list, from the interface. Pages that need a session are named here when they come.

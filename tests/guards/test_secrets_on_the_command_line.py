@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from service.cli import cli
-from service.sandbox.cli import main as sandbox
+from service.lab.sandbox.cli import main as sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

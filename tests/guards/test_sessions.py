@@ -7,7 +7,7 @@ from pathlib import Path
 
 PROJECT = Path(__file__).parents[2]
 OPENS = re.compile(r"psycopg\.connect\(|Connection\.connect\(")
-PLACE = "service/sessions.py"
+PLACE = "service/postgres/sessions.py"
 CONTROL = "tests/integration/test_sessions.py"
 """Looks at a session that is not pinned, too."""
 
@@ -19,4 +19,4 @@ def test_nobody_else_opens_one() -> None:
         for path in (PROJECT / folder).rglob("*.py")
         if path != Path(__file__) and OPENS.search(path.read_text())
     }
-    assert found == {PLACE, CONTROL}, "use service.sessions.connect"
+    assert found == {PLACE, CONTROL}, "use service.postgres.sessions.connect"

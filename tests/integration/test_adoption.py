@@ -15,14 +15,14 @@ from sqlalchemy import text
 
 from service.cli import cli
 from service.cobalt import NeverLeft, Unclear
-from service.db import transaction
 from service.errors import ConflictError, NotFoundError
-from service.models import Account
-from service.store import asking
-from service.store.decisions import Person
-from service.usecases.adopt import UNCONFIRMED_REASON, adopt_by_hand, give_up
-from service.usecases.ask_cobalt import Asker
-from service.usecases.submit import expire_leases
+from service.postgres.engine import transaction
+from service.postgres.models import Account
+from service.postgres.queries import asking
+from service.postgres.queries.decisions import Person
+from service.usecases.submissions.adopt import UNCONFIRMED_REASON, adopt_by_hand, give_up
+from service.usecases.submissions.ask_cobalt import Asker
+from service.usecases.submissions.submit import expire_leases
 from tests.fake_cobalt import FakeCobalt, look, work
 from tests.records import (
     ACCOUNT,
@@ -46,8 +46,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from service.cobalt import Cobalt
-    from service.states import Disposition
-    from service.store.asking import Question
+    from service.domain.states import Disposition
+    from service.postgres.queries.asking import Question
 
 SETTINGS = settings_from(COBALT_ACCOUNT=ACCOUNT, COBALT_ACCESS_TOKEN="token_1", ASK_RATE="1000")
 LOST = Unclear("ReadTimeout")

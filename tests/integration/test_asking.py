@@ -14,14 +14,14 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import text
 
-from service import slots
 from service.cli import cli
 from service.cobalt import Cobalt, Unclear
-from service.db import transaction
-from service.models import Account
-from service.store import asking
-from service.usecases.ask_cobalt import LISTED_AS_FAILED, Asker, sweep_unmatched
-from service.usecases.submit import Submitter
+from service.postgres.engine import transaction
+from service.postgres.models import Account
+from service.postgres.queries import asking
+from service.usecases.submissions import slots
+from service.usecases.submissions.ask_cobalt import LISTED_AS_FAILED, Asker, sweep_unmatched
+from service.usecases.submissions.submit import Submitter
 from tests.e2e.test_sandbox import running
 from tests.fake_cobalt import FakeCobalt, look
 from tests.records import (
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from service.config import Settings
-    from service.store.asking import Question
+    from service.postgres.queries.asking import Question
     from tests.e2e.test_sandbox import Sandbox
 
 SETTINGS = settings_from(COBALT_ACCOUNT=ACCOUNT, COBALT_ACCESS_TOKEN="token_1", ASK_RATE="1000")

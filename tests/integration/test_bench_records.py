@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from service.sessions import connect
-from service.stack.bench import records
-from service.stack.bench.records import Records
+from service.lab.bench import records
+from service.lab.bench.records import Records
+from service.postgres.sessions import connect
 
 CONNECTIONS = 2
 

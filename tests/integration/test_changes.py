@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import text
 
-from service.db import transaction
 from service.errors import ChangesLostError, ChangesUnreadyError
-from service.store import asking, changes
-from service.usecases.keep_changes import keep_changes
+from service.postgres.engine import transaction
+from service.postgres.queries import asking, changes
+from service.usecases.upkeep.keep_changes import keep_changes
 from tests.records import ACCOUNT, ask, created, deliver, open_engine, row, rows, submit, until, wait_for_the_others
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.orm import Session
 
-    from service.store.changes import Changes, Position
+    from service.postgres.queries.changes import Changes, Position
 
 WRITERS = 8
 CHANGES = 2000

@@ -10,9 +10,9 @@ import psycopg
 import pytest
 from sqlalchemy import event, text
 
-from service.db import autocommit, make_engine, transaction
 from service.errors import DatabaseUnavailableError
-from service.sessions import connect
+from service.postgres.engine import autocommit, make_engine, transaction
+from service.postgres.sessions import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

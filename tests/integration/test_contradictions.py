@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import text
 
-from service import metrics
-from service.db import transaction
+from service.domain.states import Disposition
 from service.errors import ConflictError
+from service.postgres.engine import transaction
+from service.postgres.queries.events import Arrival, Source
+from service.postgres.queries.quarantine import Unread
 from service.spool import Spooled
-from service.states import Disposition
-from service.store.events import Arrival, Source
-from service.store.quarantine import Unread
-from service.usecases import contradicting
-from service.usecases.apply_events import apply
-from service.usecases.replay import accept_within, dismiss_within, replay
+from service.telemetry import metrics
+from service.usecases.events import contradicting
+from service.usecases.events.apply_events import apply
+from service.usecases.events.replay import accept_within, dismiss_within, replay
 from tests.fake_cobalt import FakeCobalt, look
 from tests.integration.test_asking import HOUR, SETTINGS, entry, fetched, overdue, pass_time
 from tests.records import columns, created, deliver, dispositions, event, failed, open_engine, row, rows, submit

@@ -14,18 +14,18 @@ import pytest
 from sqlalchemy import text
 
 from service.cobalt import NeverLeft, Rejected, Throttled, Unclear
-from service.db import transaction
 from service.errors import AppointmentsError
-from service.models import Account
-from service.sessions import connect
-from service.store import asking, counts
-from service.store.decisions import Person
-from service.store.events import Arrival, Source
-from service.usecases.adopt import abandon_by_hand, adopt_by_hand
-from service.usecases.apply_events import apply
-from service.usecases.correct import CorrectionRequest, correct
-from service.usecases.keep_counts import fold_counts, recount
-from service.usecases.submit import expire_leases
+from service.postgres.engine import transaction
+from service.postgres.models import Account
+from service.postgres.queries import asking, counts
+from service.postgres.queries.decisions import Person
+from service.postgres.queries.events import Arrival, Source
+from service.postgres.sessions import connect
+from service.usecases.events.apply_events import apply
+from service.usecases.submissions.adopt import abandon_by_hand, adopt_by_hand
+from service.usecases.submissions.correct import CorrectionRequest, correct
+from service.usecases.submissions.submit import expire_leases
+from service.usecases.upkeep.keep_counts import fold_counts, recount
 from tests.counting import EVER, HOURS, assert_true, read, truth
 from tests.records import (
     ACCOUNT,

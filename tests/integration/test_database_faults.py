@@ -11,11 +11,12 @@ import pytest
 from psycopg import sql
 from sqlalchemy.exc import IntegrityError
 
-from service import db, metrics
 from service.errors import DatabaseFaultError
-from service.sessions import connect
-from service.usecases.drain_spool import INTERVAL, LONGEST_PAUSE
-from service.usecases.replay import replay
+from service.postgres import engine as db
+from service.postgres.sessions import connect
+from service.telemetry import metrics
+from service.usecases.events.drain_spool import INTERVAL, LONGEST_PAUSE
+from service.usecases.events.replay import replay
 from tests.fake_cobalt import FakeCobalt, look
 from tests.integration.test_asking import SETTINGS, fetched, overdue
 from tests.records import created, dispositions, failed, open_engine, row, rows, submit
@@ -222,7 +223,7 @@ def test_while_a_fault_lasts_the_spool_is_looked_at_less_and_less_often(
         if len(pauses) == 23:
             raise InterruptedError
 
-    monkeypatch.setattr("service.usecases.drain_spool.time.sleep", note)
+    monkeypatch.setattr("service.usecases.events.drain_spool.time.sleep", note)
     with pytest.raises(InterruptedError):
         web.app.extensions["drainer"]._run()  # noqa: SLF001  a loop without an end has no other way out
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from service.cobalt import Accepted
-from service.events import read_event
-from service.states import Disposition
-from service.store.events import Arrival, Source
-from service.store.quarantine import Unread
-from service.usecases.apply_events import apply
-from service.usecases.replay import replay
+from service.domain.events import read_event
+from service.domain.states import Disposition
+from service.postgres.queries.events import Arrival, Source
+from service.postgres.queries.quarantine import Unread
+from service.usecases.events.apply_events import apply
+from service.usecases.events.replay import replay
 from tests.integration.test_submission import begin_correction
 from tests.records import (
     FIELDS,

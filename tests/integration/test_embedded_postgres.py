@@ -13,10 +13,10 @@ import psutil
 import psycopg
 import pytest
 
-from service.sessions import connect
-from service.stack.postgres import EmbeddedPostgres
-from service.stack.processes import ProcessError
-from service.stack.reaper import is_alive
+from service.lab.postgres import EmbeddedPostgres
+from service.lab.processes import ProcessError
+from service.lab.reaper import is_alive
+from service.postgres.sessions import connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

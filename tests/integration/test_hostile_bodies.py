@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from service.db import transaction
-from service.events import read_event
+from service.domain.events import read_event
+from service.postgres.engine import transaction
 from tests.records import created, open_engine, rows, submit
 from tests.seed_payloads import SEED_PAYLOADS
 from tests.webhook_process import Web, opened_web

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from service.sessions import connect
-from service.store.appointment_views import FILTERS, SORTS, Listing, page_query
+from service.postgres.queries.appointment_views import FILTERS, SORTS, Listing, page_query
+from service.postgres.sessions import connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from service.db import driver, transaction
-from service.sessions import connect
-from service.store.appointment_views import FILTERS, SORTS, AppointmentRow, Listing, list_appointments
+from service.postgres.engine import driver, transaction
+from service.postgres.queries.appointment_views import FILTERS, SORTS, AppointmentRow, Listing, list_appointments
+from service.postgres.sessions import connect
 from tests.records import open_engine
 
 if TYPE_CHECKING:

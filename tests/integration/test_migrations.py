@@ -8,10 +8,10 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from service import schema
-from service.db import transaction
-from service.sessions import connect
-from service.store import changes
+from service.postgres import schema
+from service.postgres.engine import transaction
+from service.postgres.queries import changes
+from service.postgres.sessions import connect
 from tests.counting import assert_true
 from tests.records import ask, created, deliver, failed, open_engine, row, rows, submit, wait_for_the_others
 

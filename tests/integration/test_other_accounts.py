@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from service.cobalt import Unclear
-from service.db import transaction
+from service.domain.states import Disposition
 from service.errors import ConflictError, NotFoundError
+from service.postgres.engine import transaction
+from service.postgres.queries import accounts as account_rows
+from service.postgres.queries.decisions import Person
+from service.postgres.queries.events import Arrival, Source
+from service.postgres.queries.quarantine import Unread
 from service.spool import Spooled
-from service.states import Disposition
-from service.store import accounts as account_rows
-from service.store.decisions import Person
-from service.store.events import Arrival, Source
-from service.store.quarantine import Unread
-from service.usecases.accounts import add_account, add_reference, remove_account
-from service.usecases.adopt import adopt_by_hand
-from service.usecases.apply_events import apply
-from service.usecases.ask_cobalt import sweep_unmatched
-from service.usecases.dismiss_event import dismiss_event
-from service.usecases.replay import replay
+from service.usecases.access.accounts import add_account, add_reference, remove_account
+from service.usecases.events.apply_events import apply
+from service.usecases.events.dismiss_event import dismiss_event
+from service.usecases.events.replay import replay
+from service.usecases.submissions.adopt import adopt_by_hand
+from service.usecases.submissions.ask_cobalt import sweep_unmatched
 from tests.fake_cobalt import FakeCobalt, look
 from tests.integration.test_asking import SETTINGS, entry, fetched, overdue
 from tests.integration.test_submission import begin_correction

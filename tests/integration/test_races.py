@@ -12,10 +12,10 @@ import pytest
 from sqlalchemy import event as engine_event
 from sqlalchemy import text
 
-from service.db import transaction
-from service.sessions import connect
-from service.states import Disposition
-from service.usecases.submit import expire_leases
+from service.domain.states import Disposition
+from service.postgres.engine import transaction
+from service.postgres.sessions import connect
+from service.usecases.submissions.submit import expire_leases
 from tests.records import (
     accepted,
     answer,

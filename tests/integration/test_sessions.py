@@ -13,12 +13,12 @@ import pytest
 from psycopg import sql
 from sqlalchemy import text
 
-from service.db import autocommit, make_engine, transaction
 from service.errors import DatabaseUnavailableError
-from service.sessions import PINNED, PINNED_LATER, connect, connect_on_loop
-from service.store.appointment_views import Listing, list_appointments
-from service.store.asking import claim_questions, open_questions
-from service.store.changes import list_changes
+from service.postgres.engine import autocommit, make_engine, transaction
+from service.postgres.queries.appointment_views import Listing, list_appointments
+from service.postgres.queries.asking import claim_questions, open_questions
+from service.postgres.queries.changes import list_changes
+from service.postgres.sessions import PINNED, PINNED_LATER, connect, connect_on_loop
 from tests import hostile
 from tests.conftest import fresh_database
 from tests.pooler import dropping_options

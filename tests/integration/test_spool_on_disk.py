@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from service.circuit import Circuit
 from service.errors import SpoolUnavailableError
-from service.sessions import connect
+from service.postgres.circuit import Circuit
+from service.postgres.sessions import connect
 from service.spool import Spool, Spooled
-from service.usecases.drain_spool import Drainer
+from service.usecases.events.drain_spool import Drainer
 from tests.records import NOON, created, dispositions, failed, open_engine, rows, submit
 
 if TYPE_CHECKING:

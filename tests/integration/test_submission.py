@@ -13,12 +13,12 @@ from sqlalchemy import event as engine_event
 from sqlalchemy import text
 
 from service.cobalt import Cobalt, NeverLeft, Rejected, Throttled, Unauthorized, Unclear
-from service.db import transaction
 from service.errors import DatabaseFaultError
-from service.sessions import connect
-from service.usecases.accounts import add_account
-from service.usecases.correct import CorrectionRequest, correct
-from service.usecases.submit import Submitter, expire_leases
+from service.postgres.engine import transaction
+from service.postgres.sessions import connect
+from service.usecases.access.accounts import add_account
+from service.usecases.submissions.correct import CorrectionRequest, correct
+from service.usecases.submissions.submit import Submitter, expire_leases
 from tests.answering_cobalt import Answer, AnsweringCobalt, Call, take
 from tests.records import (
     FIELDS,

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from service import schema
-from service.batches import Batches
 from service.errors import DatabaseUnavailableError, SpoolUnavailableError
-from service.sessions import connect
-from service.stack.postgres import EmbeddedPostgres
+from service.lab.postgres import EmbeddedPostgres
+from service.postgres import schema
+from service.postgres.sessions import connect
+from service.usecases.events.batches import Batches
 from tests import records
 from tests.records import columns, created, deliver, dispositions, failed, open_engine, row, rows, submit, until
 from tests.webhook_process import Web, opened_web

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from service.api.appointment_csv import PIECE, csv_pieces
-from service.api.list_query import SHOWN
-from service.csv_cells import unprotected
+from service.requests.csv_cells import unprotected
+from service.web.schemas.list_query import SHOWN
+from service.web.views.appointment_csv import PIECE, csv_pieces
 
 APPOINTMENT: dict[str, Any] = {
     "object": "appointment",

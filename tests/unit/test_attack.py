@@ -11,15 +11,15 @@ import pytest
 from click.testing import CliRunner
 
 from service.cli import cli
-from service.stack.attack.ambiguities import CASES, Case, Fate
-from service.stack.attack.finding import Finding
-from service.stack.attack.framing import Trial, find_fault
-from service.stack.attack.honest import Answers
-from service.stack.attack.illnesses import ILLNESSES, gzip_bomb
-from service.stack.attack.plan import PARTS, make_plan
-from service.stack.attack.proxies import MARK
-from service.stack.attack.scripted import REDIRECT, ScriptedCobalt
-from service.stack.attack.wire import Heard, say
+from service.lab.attack.ambiguities import CASES, Case, Fate
+from service.lab.attack.finding import Finding
+from service.lab.attack.framing import Trial, find_fault
+from service.lab.attack.honest import Answers
+from service.lab.attack.illnesses import ILLNESSES, gzip_bomb
+from service.lab.attack.plan import PARTS, make_plan
+from service.lab.attack.proxies import MARK
+from service.lab.attack.scripted import REDIRECT, ScriptedCobalt
+from service.lab.attack.wire import Heard, say
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 REFUSED = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from service.batches import GATHERING, Batches, in_a_thread
 from service.errors import BatchesFullError, DatabaseUnavailableError, TooSlowError
+from service.usecases.events.batches import GATHERING, Batches, in_a_thread
 from tests.asgi_client import start, wait_for
 from tests.records import until
 

@@ -4,11 +4,11 @@ import pytest
 from click.testing import CliRunner
 
 from service.cli import cli
-from service.signing import verify
-from service.stack.bench.figures import Board, Figure, figure_of
-from service.stack.bench.generator import Load
-from service.stack.bench.pgbench import load_of
-from service.stack.bench.requests import Events, Waiting, body_of
+from service.cobalt.signing import verify
+from service.lab.bench.figures import Board, Figure, figure_of
+from service.lab.bench.generator import Load
+from service.lab.bench.pgbench import load_of
+from service.lab.bench.requests import Events, Waiting, body_of
 
 
 def figure(name: str, per_second: float, **costs: float) -> Figure:

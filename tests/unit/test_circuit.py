@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from service.circuit import HALF_OPEN_AFTER, Circuit
+from service.postgres.circuit import HALF_OPEN_AFTER, Circuit
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [1000.0]
-    monkeypatch.setattr("service.circuit.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("service.postgres.circuit.time.monotonic", lambda: now[0])
     return now
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from service.comparing import comparable, comparable_name
+from service.domain.comparing import comparable, comparable_name
 
 WAYS = {
     "composed": "Dr. M\u00fcller",

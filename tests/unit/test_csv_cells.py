@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.csv_cells import protected, protected_as_value, unprotected
+from service.requests.csv_cells import protected, protected_as_value, unprotected
 
 texts = st.text() | st.text(alphabet="'=+-@\t\r\nx1") | st.text(alphabet="'\uff1d\uff0b\uff0d\uff20")
 

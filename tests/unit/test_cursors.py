@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from service.api.cursors import Cursors
 from service.errors import InvalidCursorError
+from service.web.policy.cursors import Cursors
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 PLACE = (AT, "appt_01JD")

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from service.stack.drill.account import Account, draw_up
-from service.stack.drill.callers import Taken
-from service.stack.drill.evidence import Cobalts, Ours
+from service.lab.drill.account import Account, draw_up
+from service.lab.drill.callers import Taken
+from service.lab.drill.evidence import Cobalts, Ours
 
 TAKEN = Taken("MRN-1", "appt_1", 1)
 ROW = {

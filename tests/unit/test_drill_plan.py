@@ -6,8 +6,8 @@ import itertools
 
 import pytest
 
-from service.stack.drill.callers import request_body
-from service.stack.drill.plan import OUTAGES, make_plan, read_faults, schedule
+from service.lab.drill.callers import request_body
+from service.lab.drill.plan import OUTAGES, make_plan, read_faults, schedule
 
 
 def test_the_same_seed_makes_the_same_drill() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.event_bodies import _read_any, _read_plain
+from service.domain.event_bodies import _read_any, _read_plain
 from tests.seed_payloads import SEED_PAYLOADS
 
 NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)

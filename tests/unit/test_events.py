@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.event_bodies import Unreadable
-from service.events import Confirmation, Event, Kind, event_from, read_event
-from service.failures import Category
-from service.times import instants, occurred_at
-from service.zones import find_zone
+from service.domain.event_bodies import Unreadable
+from service.domain.events import Confirmation, Event, Kind, event_from, read_event
+from service.domain.failures import Category
+from service.domain.times import instants, occurred_at
+from service.domain.zones import find_zone
 from tests.seed_payloads import SEED_PAYLOADS
 
 RECEIVED_AT = datetime(2025, 6, 1, 12, 0, tzinfo=UTC)

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.events import read_event
-from service.evidence import Asked, Evidence, fits, from_event
-from service.starts import Fit
+from service.domain.events import read_event
+from service.domain.evidence import Asked, Evidence, fits, from_event
+from service.domain.starts import Fit
 from tests.unit.test_starts import bookings
 
 NOON = datetime(2025, 1, 1, 12, tzinfo=UTC)
@@ -135,7 +135,7 @@ def test_where_the_clinics_zone_is_not_known_any_zone_may_be_it(hours: float, *,
         ((2025, 11, 2, 1, 30), (2025, 11, 2, 5, 30), True),  # an hour that comes twice: either one
         ((2025, 11, 2, 1, 30), (2025, 11, 2, 6, 30), True),
         ((2025, 11, 2, 1, 30), (2025, 11, 2, 7, 30), False),
-        ((2025, 3, 9, 2, 30), (2025, 3, 9, 7, 30), True),  # one that never comes, as service.events reads it
+        ((2025, 3, 9, 2, 30), (2025, 3, 9, 7, 30), True),  # one that never comes, as service.domain.events reads it
         ((2025, 3, 9, 2, 30), (2025, 3, 9, 8, 30), False),
         ((2025, 3, 9, 3, 30), (2025, 3, 9, 7, 30), True),
     ],

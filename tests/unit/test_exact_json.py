@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.exact_json import EXACTLY, Exact, document, is_kept_by_jsonb, numbers
-from service.masking import mask_json
+from service.domain.exact_json import EXACTLY, Exact, document, is_kept_by_jsonb, numbers
+from service.domain.masking import mask_json
 
 AS_JSONB = [
     "0", "-7", "1.5", "0.001", "1.10", "12345678901234567890", "-0.1000000000000000055", "9" * 400, "1" * 30 + ".5",

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.failures import REMEDIES, Category, classify, shape
+from service.domain.failures import REMEDIES, Category, classify, shape
 from tests.seed_payloads import SEED_PAYLOADS
 
 SEED_FAILURES = {name: json.loads(raw)["data"] for name, raw in SEED_PAYLOADS.items() if name != "created"}

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.api.limits import WINDOW, Limits
+from service.web.policy.limits import WINDOW, Limits
 
 
 class Clock:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.log import Sampled
+from service.telemetry.log import Sampled
 
 
 class Logger:

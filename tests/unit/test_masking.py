@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.masking import know, know_named, mask_json, mask_mrn, mask_text
+from service.domain.masking import know, know_named, mask_json, mask_mrn, mask_text
 
 MRN = "123456789"
 ALPHANUMERIC = string.ascii_letters + string.digits

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from service import metrics
+from service.telemetry import metrics
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.store.outcome_times import RATIO, RELATIVE_ERROR, percentile
+from service.postgres.queries.outcome_times import RATIO, RELATIVE_ERROR, percentile
 
 
 def bucket(seconds: float) -> int:

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from service.domain.request_fields import Start, as_sent, read_start, refuse_skipped
 from service.errors import InvalidFieldsError
-from service.request_fields import Start, as_sent, read_start, refuse_skipped
 
 NEW_YORK = "America/New_York"
 REST = {"mrn": "1", "location": "2", "provider": "3", "type": "new_patient"}

@@ -6,8 +6,8 @@ import codecs
 
 import pytest
 
-from service.csv_cells import protected, protected_as_value
-from service.request_file import Problem, RequestFile, UnreadableFileError, read_request_file
+from service.requests.csv_cells import protected, protected_as_value
+from service.requests.file import Problem, RequestFile, UnreadableFileError, read_request_file
 
 HEADER = "mrn,location,date,time,provider,type,note"
 GOOD = "00123,Main Clinic,2030-01-15,10:00,Dr. Müller,new_patient,"

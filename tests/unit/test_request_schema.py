@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from marshmallow import ValidationError
 
-from service.request_schema import LINE, NUMBER, one_line, one_number
+from service.requests.schema import LINE, NUMBER, one_line, one_number
 
 UNSEEN = "\u00ad\u034f\u061c\u115f\u180e\u200b\u200d\u200f\u2028\u202e\u2060\u2066\u3164\ufe0f\ufeff\uffa0\ufff9"
 texts = st.text(

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from service.sandbox.events import iso, new_event, sign, stringify
+from service.lab.sandbox.events import iso, new_event, sign, stringify
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.sandbox.faults import RATES, Chance, Faults
+from service.lab.sandbox.faults import RATES, Chance, Faults
 
 
 def test_a_fault_strikes_about_as_often_as_its_rate_says() -> None:

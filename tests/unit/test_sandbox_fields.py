@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.sandbox.fields import RefusedError, check, corrected, read_attributes
+from service.lab.sandbox.fields import RefusedError, check, corrected, read_attributes
 
 REQUIRED = {"mrn": "1", "location": "2", "provider": "3", "type": "4"}
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.sandbox.outcomes import TRIGGERS, Trigger, failure_data, outcome_of, trigger_table
+from service.lab.sandbox.outcomes import TRIGGERS, Trigger, failure_data, outcome_of, trigger_table
 
 ORDINARY = {"mrn": "123456789", "location": "1", "provider": "Dr. Smith", "type": "new_patient"}
 

@@ -5,10 +5,10 @@ import threading
 
 import pytest
 
-from service.sandbox import webhooks
-from service.sandbox.events import Event, new_event
-from service.sandbox.timers import Timers
-from service.sandbox.webhooks import PATIENCE, Webhooks
+from service.lab.sandbox import webhooks
+from service.lab.sandbox.events import Event, new_event
+from service.lab.sandbox.timers import Timers
+from service.lab.sandbox.webhooks import PATIENCE, Webhooks
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.signing import sign, verify
+from service.cobalt.signing import sign, verify
 from tests.seed_payloads import SEED_PAYLOADS
 
 RAW = SEED_PAYLOADS["created"]
@@ -43,7 +43,7 @@ def test_every_secret_is_tried_even_after_one_matched(monkeypatch: pytest.Monkey
         compared.append(left)
         return compare(left, right)
 
-    monkeypatch.setattr("service.signing.hmac.compare_digest", counting)
+    monkeypatch.setattr("service.cobalt.signing.hmac.compare_digest", counting)
     assert verify(RAW, sign(RAW, SECRET), [SECRET, OTHER, "whsec_three"])
     assert len(compared) == 3
 

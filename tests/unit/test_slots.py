@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.slots import Slots
+from service.usecases.submissions.slots import Slots
 
 
 def take_all(slots: Slots, *accounts: str) -> Counter[str]:

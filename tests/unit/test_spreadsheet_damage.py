@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.spreadsheet_damage import find_damage, find_lost_zeros, find_odd_mrns
+from service.requests.spreadsheet_damage import find_damage, find_lost_zeros, find_odd_mrns
 
 MEANT = {
     "mrn": ["00012345", "123456789", "A-12-3456", "12E4", "E+12", "1.23", "12.345.678-9", "#4", "MAR1", "true"],

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.starts import Fit, compare
-from service.times import instants, never_comes
-from service.zones import find_zone
+from service.domain.starts import Fit, compare
+from service.domain.times import instants, never_comes
+from service.domain.zones import find_zone
 
 NEW_YORK, CHICAGO = "America/New_York", "America/Chicago"
 NO, PERHAPS, YES = Fit

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.states import (
+from service.domain.states import (
     EVER,
     RULE,
     Disposition,

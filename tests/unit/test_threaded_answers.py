@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 import pytest
 from flask import Flask, Response, request
 
-from service.api.http import Request
-from service.api.threads import ThreadedApp
-from service.api.waiting import PatientApp, Watch, as_known, wait_for
-from service.server.connections import Connections
+from service.web.process.messages import Request
+from service.web.process.threads import ThreadedApp
+from service.web.process.waiting import PatientApp, Watch, as_known, wait_for
+from service.web.server.connections import Connections
 from tests.unit.server.peer import App, Peer, turns
 from tests.unit.server.peer import request as written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from service.api.http import Answer
+    from service.web.process.messages import Answer
 
 
 class Threaded(App):

@@ -7,10 +7,10 @@ import socket
 import httpx
 import pytest
 
-from service import worker_address
 from service.errors import SettingsError
-from service.stack.processes import NO_TLS, free_port
-from service.worker_address import Beat, serving
+from service.lab.processes import NO_TLS, free_port
+from service.worker import address as worker_address
+from service.worker.address import Beat, serving
 
 
 def get(port: int, path: str) -> httpx.Response:

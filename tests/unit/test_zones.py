@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from service.zones import find_zone, is_zone
+from service.domain.zones import find_zone, is_zone
 
 NOBODYS = [
     "",

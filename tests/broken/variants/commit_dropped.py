@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from service.pipeline import ROLLBACK
+from service.postgres.pipeline import ROLLBACK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,4 +32,7 @@ def drop_commit_in_threads(apply_events: ModuleType) -> None:
     apply_events.transaction = rolled_back  # type: ignore[attr-defined]
 
 
-BREAKS = {"service.store.door": drop_commit_on_the_loop, "service.usecases.apply_events": drop_commit_in_threads}
+BREAKS = {
+    "service.postgres.queries.door": drop_commit_on_the_loop,
+    "service.usecases.events.apply_events": drop_commit_in_threads,
+}

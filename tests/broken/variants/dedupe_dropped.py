@@ -24,4 +24,4 @@ def drop_dedupe(door: ModuleType) -> None:
     vars(door)["_WRITE"] = replace(recording, text=text)
 
 
-BREAKS = {"service.store.door": drop_dedupe}
+BREAKS = {"service.postgres.queries.door": drop_dedupe}

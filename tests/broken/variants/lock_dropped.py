@@ -20,4 +20,7 @@ def drop_lock_on_rows(appointments: ModuleType) -> None:
     vars(appointments)["LOCK"] = locking.replace("FOR NO KEY UPDATE", "")
 
 
-BREAKS = {"service.store.events": drop_lock_on_ids, "service.store.appointments": drop_lock_on_rows}
+BREAKS = {
+    "service.postgres.queries.events": drop_lock_on_ids,
+    "service.postgres.queries.appointments": drop_lock_on_rows,
+}

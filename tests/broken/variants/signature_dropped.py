@@ -16,4 +16,4 @@ def believe_everybody(signing: ModuleType) -> None:
     signing.verify = believe  # type: ignore[attr-defined]
 
 
-BREAKS = {"service.signing": believe_everybody}
+BREAKS = {"service.cobalt.signing": believe_everybody}

@@ -17,15 +17,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import text
 
-from service import cli, cobalt, log
-from service.app import create_app
-from service.db import transaction
-from service.events import read_event
-from service.models import Base
-from service.store.events import Arrival, Source
-from service.usecases.api_keys import create_key
-from service.usecases.apply_events import apply
-from service.usecases.submit import Submitter
+from service import cli, cobalt
+from service.domain.events import read_event
+from service.postgres.engine import transaction
+from service.postgres.models import Base
+from service.postgres.queries.events import Arrival, Source
+from service.telemetry import log
+from service.usecases.access.api_keys import create_key
+from service.usecases.events.apply_events import apply
+from service.usecases.submissions.submit import Submitter
+from service.web.app import create_app
 from tests.asgi_client import WebClient, client_of
 from tests.conftest import fresh_database
 from tests.settings import settings_from
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from service.config import Settings
-    from service.states import Disposition
+    from service.domain.states import Disposition
 
 Answer = Any
 """A TestResponse whose JSON may be taken for granted."""

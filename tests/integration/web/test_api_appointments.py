@@ -14,11 +14,11 @@ import pytest
 from cryptography.fernet import Fernet
 
 from service import cobalt
-from service.db import transaction
-from service.models import Appointment
-from service.request_schema import LONGEST_METADATA, LONGEST_NOTE
-from service.store import appointment_views
-from service.usecases.accounts import add_account
+from service.postgres.engine import transaction
+from service.postgres.models import Appointment
+from service.postgres.queries import appointment_views
+from service.requests.schema import LONGEST_METADATA, LONGEST_NOTE
+from service.usecases.access.accounts import add_account
 from tests.asgi_client import client_of
 from tests.integration.web.conftest import BODY, Api, work_once
 from tests.records import wait_for_the_others

@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import text
 
 from service import cobalt
-from service.db import transaction
-from service.store import api_keys
-from service.usecases.api_keys import create_key
+from service.postgres.engine import transaction
+from service.postgres.queries import api_keys
+from service.usecases.access.api_keys import create_key
 from tests.asgi_client import client_of
 from tests.integration.web.conftest import BODY, Api
 from tests.settings import settings_from

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import text
 
-from service.api.changes import read_cursor, write_cursor
-from service.api.cursors import Cursors
-from service.db import transaction
+from service.postgres.engine import transaction
+from service.web.policy.cursors import Cursors
+from service.web.views.changes import read_cursor, write_cursor
 from tests.records import wait_for_the_others
 
 if TYPE_CHECKING:

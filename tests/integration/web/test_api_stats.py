@@ -10,15 +10,15 @@ import pytest
 from sqlalchemy import text
 
 from service import cobalt
-from service.db import transaction
+from service.domain.failures import Category
 from service.errors import SpoolUnavailableError
-from service.failures import Category
+from service.postgres.engine import transaction
+from service.postgres.queries.events import Arrival, Source
+from service.postgres.queries.quarantine import Unread
 from service.spool import Spooled
-from service.store.events import Arrival, Source
-from service.store.quarantine import Unread
-from service.usecases.accounts import add_account
-from service.usecases.apply_events import apply
-from service.usecases.keep_counts import fold_counts
+from service.usecases.access.accounts import add_account
+from service.usecases.events.apply_events import apply
+from service.usecases.upkeep.keep_counts import fold_counts
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import text
 
-from service.db import transaction
-from service.models import Base
-from service.signing import HEADER, sign
+from service.cobalt.signing import HEADER, sign
+from service.postgres.engine import transaction
+from service.postgres.models import Base
 from tests.asgi_client import client_of
 from tests.integration.web.conftest import WEBHOOK_SECRET, Api, webhook_body
 from tests.seed_payloads import SEED_PAYLOADS

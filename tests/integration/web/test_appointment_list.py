@@ -14,13 +14,13 @@ import pytest
 from sqlalchemy import update
 
 from service import cobalt
-from service.api import appointment_file
-from service.api.list_query import SHOWN
-from service.api.schemas import AppointmentListOut
-from service.db import transaction
 from service.errors import DatabaseUnavailableError
-from service.models import Appointment
-from service.store import appointment_views
+from service.postgres.engine import transaction
+from service.postgres.models import Appointment
+from service.postgres.queries import appointment_views
+from service.web.schemas.appointments import AppointmentListOut
+from service.web.schemas.list_query import SHOWN
+from service.web.views import appointment_file
 from tests.integration.web.conftest import Api, work_once
 from tests.integration.web.test_api_appointments import URL, assert_problem, errors_of
 

@@ -12,11 +12,11 @@ from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
 from service.cli import cli
-from service.db import driver, transaction
-from service.sessions import connect
-from service.signing import sign
-from service.store import api_keys
-from service.store.audit import Access
+from service.cobalt.signing import sign
+from service.postgres.engine import driver, transaction
+from service.postgres.queries import api_keys
+from service.postgres.queries.audit import Access
+from service.postgres.sessions import connect
 from tests.integration.web.conftest import BODY, WEBHOOK_SECRET, Api
 from tests.records import rows
 from tests.settings import settings_from

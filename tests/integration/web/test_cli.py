@@ -13,12 +13,12 @@ from sqlalchemy import text
 
 from service import cli
 from service.cli.strictness import Command
-from service.db import driver, transaction
-from service.sessions import connect
-from service.store import accounts as account_rows
-from service.store import api_keys
-from service.usecases.accounts import get_credentials
-from service.usecases.api_keys import find_caller
+from service.postgres.engine import driver, transaction
+from service.postgres.queries import accounts as account_rows
+from service.postgres.queries import api_keys
+from service.postgres.sessions import connect
+from service.usecases.access.accounts import get_credentials
+from service.usecases.access.api_keys import find_caller
 from tests.integration.web.conftest import Ran
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ import pytest
 from sqlalchemy import text
 
 from service.cobalt import Accepted, Cobalt, NeverLeft, Rejected, Unclear
-from service.db import transaction
-from service.events import read_event
-from service.store.events import Arrival, Source
-from service.usecases.apply_events import apply
-from service.usecases.ask_cobalt import sweep_unmatched
-from service.usecases.submit import Submitter, expire_leases
+from service.domain.events import read_event
+from service.postgres.engine import transaction
+from service.postgres.queries.events import Arrival, Source
+from service.usecases.events.apply_events import apply
+from service.usecases.submissions.ask_cobalt import sweep_unmatched
+from service.usecases.submissions.submit import Submitter, expire_leases
 from tests.e2e.test_sandbox import running
 from tests.fake_cobalt import FakeCobalt, Sent, look, work
 from tests.integration.web.conftest import BODY, webhook_body
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from werkzeug.test import TestResponse
 
     from service.config import Settings
-    from service.states import Disposition
+    from service.domain.states import Disposition
     from tests.e2e.test_sandbox import Sandbox
     from tests.integration.web.conftest import Api, Book
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from werkzeug.test import Client
 
-from service.signing import sign
+from service.cobalt.signing import sign
 from tests.integration.web.conftest import ALL_SCOPES, BODY, WEBHOOK_SECRET
 
 if TYPE_CHECKING:

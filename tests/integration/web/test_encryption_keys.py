@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.fernet import Fernet
 
-from service.db import transaction
 from service.errors import SettingsError
-from service.store import accounts
-from service.usecases import stored_tokens
-from service.usecases.accounts import add_account, get_credentials
-from service.usecases.stored_tokens import Rotation, check_tokens, rotate_tokens
+from service.postgres.engine import transaction
+from service.postgres.queries import accounts
+from service.usecases.access import stored_tokens
+from service.usecases.access.accounts import add_account, get_credentials
+from service.usecases.access.stored_tokens import Rotation, check_tokens, rotate_tokens
 from tests.records import rows
 
 if TYPE_CHECKING:

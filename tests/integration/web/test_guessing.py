@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import text
 
-from service.db import transaction
+from service.postgres.engine import transaction
 from tests.integration.web.test_api_appointments import assert_problem
 from tests.records import rows
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import text
 
-from service.db import transaction
 from service.errors import KeyInUseError, KeyReusedError
-from service.usecases.idempotency import Answer, Once, do_once, forget_answers
+from service.postgres.engine import transaction
+from service.usecases.access.idempotency import Answer, Once, do_once, forget_answers
 from tests.asgi_client import client_of
 from tests.integration.web.conftest import BODY
 from tests.records import rows

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from service.cobalt import Rejected
-from service.db import transaction
+from service.postgres.engine import transaction
 from tests.integration.web.conftest import work_once
 from tests.integration.web.test_api_appointments import URL, assert_problem
 from tests.records import rows, until

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from flask import Response, stream_with_context
 
-from service.api.auth import requires
+from service.web.policy.auth import requires
 from tests.asgi_client import client_of
 from tests.integration.web.conftest import Api
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-    from service.api.limits import Limits
     from service.config import Settings
+    from service.web.policy.limits import Limits
 
 URL = "/v1/appointments"
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.api.metrics import StandingCollector
-from service.signing import HEADER, sign
+from service.cobalt.signing import HEADER, sign
+from service.web.views.metrics import StandingCollector
 from tests.asgi_client import client_of
 from tests.integration.web.conftest import BODY, WEBHOOK_SECRET, webhook_body
 from tests.settings import settings_from

@@ -9,14 +9,14 @@ import pytest
 from sqlalchemy import update
 
 from service import cobalt
-from service.api.schemas import AppointmentOut
-from service.db import transaction
-from service.models import Appointment
-from service.store import asking
-from service.store.decisions import Person
-from service.usecases.adopt import abandon_by_hand, adopt, adopt_by_hand, give_up
-from service.usecases.record_reply import record_reply
-from service.usecases.submit import expire_leases
+from service.postgres.engine import transaction
+from service.postgres.models import Appointment
+from service.postgres.queries import asking
+from service.postgres.queries.decisions import Person
+from service.usecases.submissions.adopt import abandon_by_hand, adopt, adopt_by_hand, give_up
+from service.usecases.submissions.record_reply import record_reply
+from service.usecases.submissions.submit import expire_leases
+from service.web.schemas.appointments import AppointmentOut
 from tests.integration.web.test_api_appointments import URL
 from tests.records import ACCOUNT, claim
 

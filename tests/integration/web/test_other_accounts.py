@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from service.usecases.dismiss_event import dismiss_event
+from service.usecases.events.dismiss_event import dismiss_event
 from tests.integration.web.conftest import webhook_body
 from tests.integration.web.test_events_list import URL, arrive
 from tests.integration.web.test_timeline import ALICE, timeline

@@ -17,13 +17,13 @@ import pytest
 from sqlalchemy import text
 
 from service import cobalt
-from service.db import transaction
-from service.events import event_from
-from service.signing import sign
-from service.store.decisions import Person
-from service.store.events import Arrival, Source
-from service.usecases.adopt import abandon_by_hand
-from service.usecases.apply_events import apply
+from service.cobalt.signing import sign
+from service.domain.events import event_from
+from service.postgres.engine import transaction
+from service.postgres.queries.decisions import Person
+from service.postgres.queries.events import Arrival, Source
+from service.usecases.events.apply_events import apply
+from service.usecases.submissions.adopt import abandon_by_hand
 from tests.fake_cobalt import FakeCobalt, look, work
 from tests.integration.web.conftest import BODY, WEBHOOK_SECRET, webhook_body
 from tests.records import rows

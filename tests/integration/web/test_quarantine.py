@@ -8,9 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 from service.cli import cli
-from service.event_bodies import Unreadable
-from service.sessions import connect
-from service.signing import sign
+from service.cobalt.signing import sign
+from service.domain.event_bodies import Unreadable
+from service.postgres.sessions import connect
 from tests.integration.web.conftest import WEBHOOK_SECRET, Api, Book, webhook_body
 from tests.records import rows
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from service.events import Event
+    from service.domain.events import Event
 
 PHI = b'{"id":"evt_1","mrn":"987654321"'  # cut short
 
@@ -53,7 +53,7 @@ def breaking_reader() -> Iterator[Callable[[], None]]:
         raise Unreadable(f"a bug of ours in {received_at.year}")
 
     with pytest.MonkeyPatch.context() as patch:
-        for place in ("service.usecases.take_webhook.read_event", "service.usecases.replay.read_event"):
+        for place in ("service.usecases.events.take_webhook.read_event", "service.usecases.events.replay.read_event"):
             patch.setattr(place, broken)
         yield patch.undo
 

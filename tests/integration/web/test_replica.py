@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from service.app import create_app
-from service.sessions import connect
-from service.store import appointment_views
-from service.usecases.api_keys import create_key
+from service.postgres.queries import appointment_views
+from service.postgres.sessions import connect
+from service.usecases.access.api_keys import create_key
+from service.web.app import create_app
 from tests.asgi_client import client_of
 from tests.integration.web.conftest import BODY, environment_for
 from tests.records import until

@@ -14,16 +14,16 @@ from sqlalchemy import text
 
 from service import cobalt
 from service.cli import cli
-from service.db import transaction
-from service.events import read_event
-from service.models import Base
-from service.signing import sign
-from service.store.decisions import Person
-from service.store.events import Arrival, Source
-from service.store.retention import KINDS, Limits
-from service.usecases.adopt import abandon_by_hand
-from service.usecases.apply_events import apply
-from service.usecases.retention import count_due, remove_due
+from service.cobalt.signing import sign
+from service.domain.events import read_event
+from service.postgres.engine import transaction
+from service.postgres.models import Base
+from service.postgres.queries.decisions import Person
+from service.postgres.queries.events import Arrival, Source
+from service.postgres.queries.retention import KINDS, Limits
+from service.usecases.events.apply_events import apply
+from service.usecases.submissions.adopt import abandon_by_hand
+from service.usecases.upkeep.retention import count_due, remove_due
 from tests.fake_cobalt import FakeCobalt, work
 from tests.integration.web.conftest import BODY, WEBHOOK_SECRET, webhook_body
 from tests.records import rows

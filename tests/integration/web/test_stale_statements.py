@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from service.sessions import connect
+from service.postgres.sessions import connect
 from tests.integration.web.conftest import BODY, Api
 from tests.records import created, failed, open_engine, submit, until
 from tests.webhook_process import opened_web

@@ -13,15 +13,15 @@ import pytest
 from sqlalchemy import text
 
 from service import cobalt
-from service.db import transaction
 from service.errors import DatabaseUnavailableError
-from service.request_file import COLUMNS
-from service.sessions import connect
-from service.stack.processes import Process
-from service.stack.stack import PROJECT
-from service.store import imports
-from service.usecases import import_requests
-from service.usecases.accounts import add_account
+from service.lab.processes import Process
+from service.lab.stack import PROJECT
+from service.postgres.engine import transaction
+from service.postgres.queries import imports
+from service.postgres.sessions import connect
+from service.requests.file import COLUMNS
+from service.usecases.access.accounts import add_account
+from service.usecases.submissions import import_requests
 from tests.integration.web.conftest import work_once
 
 if TYPE_CHECKING:

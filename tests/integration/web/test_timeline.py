@@ -10,15 +10,15 @@ import pytest
 from sqlalchemy import text
 
 from service import cobalt
-from service.db import transaction
-from service.events import read_event
-from service.store.decisions import Person
-from service.store.events import Arrival, Source
-from service.store.submissions import Claim
-from service.usecases.adopt import abandon_by_hand, adopt_by_hand
-from service.usecases.apply_events import apply
-from service.usecases.record_reply import record_reply
-from service.usecases.submit import expire_leases
+from service.domain.events import read_event
+from service.postgres.engine import transaction
+from service.postgres.queries.decisions import Person
+from service.postgres.queries.events import Arrival, Source
+from service.postgres.queries.submissions import Claim
+from service.usecases.events.apply_events import apply
+from service.usecases.submissions.adopt import abandon_by_hand, adopt_by_hand
+from service.usecases.submissions.record_reply import record_reply
+from service.usecases.submissions.submit import expire_leases
 from tests.fake_cobalt import FakeCobalt, look, work
 from tests.integration.web.conftest import BODY, webhook_body, work_once
 from tests.records import claim

@@ -17,9 +17,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from service.stack.processes import Process, free_port
-from service.usecases import webhook_url
-from service.usecases.take_webhook import PATH
+from service.lab.processes import Process, free_port
+from service.usecases.access import webhook_url
+from service.usecases.events.take_webhook import PATH
 from tests.scripted_cobalt import drip, listening, read_request
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ SECRET = re.compile(r"whsec_\w+\n")
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     port = free_port()
-    argv = [sys.executable, "-m", "service.sandbox", "--port", str(port), "--client-id", "ci_integration"]
+    argv = [sys.executable, "-m", "service.lab.sandbox", "--port", str(port), "--client-id", "ci_integration"]
     known = {
         "SANDBOX_ACCOUNT": "clinic_1=at_integration",
         "SANDBOX_CLIENT_SECRET": "cs_integration",

@@ -6,9 +6,9 @@ import asyncio
 import math
 from typing import Any
 
-from service.api.http import Answer, Request
-from service.server.connection import Connection
-from service.server.connections import Connections, Limits
+from service.web.process.messages import Answer, Request
+from service.web.server.connection import Connection
+from service.web.server.connections import Connections, Limits
 
 LIMITS = Limits(first_byte=10, head=10, body=20, silence=75, send=30)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from service.server.connections import Connections
+from service.web.server.connections import Connections
 from tests.unit.server.peer import LIMITS, App, Peer, request, turns
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from service.server.connections import Connections
+from service.web.server.connections import Connections
 from tests.unit.server.peer import App, Peer, request
 
 

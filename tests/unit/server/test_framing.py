@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from service.server.framing import CHUNKS_LIMIT, HEAD_LIMIT, HEADERS_LIMIT
+from service.web.server.framing import CHUNKS_LIMIT, HEAD_LIMIT, HEADERS_LIMIT
 from tests.unit.server.peer import App, Peer, request
 
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"

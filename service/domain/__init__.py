@@ -1,0 +1,1 @@
+"""The words and the rules: pure, and importing nothing but itself and the errors."""

@@ -1,0 +1,5 @@
+"""`python -m service.lab.sandbox`."""
+
+from service.lab.sandbox.cli import main
+
+main()

@@ -1,0 +1,67 @@
+"""What every view shares: who is calling, what they sent, and the shape of an answer."""
+
+import json
+from collections.abc import Mapping
+
+import httpx
+from flask import Response, request
+
+from service.lab.sandbox.events import stringify
+from service.lab.sandbox.fields import RefusedError
+from service.lab.sandbox.settings import Settings
+
+
+def reply(body: Mapping[str, object], status: int = 200) -> Response:
+    """A JSON reply."""
+    return Response(stringify(body), status, mimetype="application/json")
+
+
+def reply_failed(status: int, message: str) -> Response:
+    """Cobalt's error reply."""
+    return reply({"success": False, "message": message}, status)
+
+
+def read_body() -> object:
+    """The request's JSON.
+
+    Raises:
+        RefusedError: 400.
+    """
+    try:
+        body: object = json.loads(request.get_data())
+    except (ValueError, RecursionError):
+        raise RefusedError(400, "The request body must be JSON") from None
+    return body
+
+
+def authenticate_client(settings: Settings) -> None:
+    """Check `client_id` and `client_secret`.
+
+    Raises:
+        RefusedError: 401.
+    """
+    given = (request.headers.get("client_id"), request.headers.get("client_secret"))
+    if given != (settings.client_id, settings.client_secret):
+        raise RefusedError(401, "Invalid client_id or client_secret")
+
+
+def authenticate_account(settings: Settings) -> str:
+    """Check all three headers; the account the `access_token` belongs to.
+
+    Raises:
+        RefusedError: 401.
+    """
+    authenticate_client(settings)
+    account = settings.accounts.get(request.headers.get("access_token", ""))
+    if account is None:
+        raise RefusedError(401, "Invalid access_token")
+    return account
+
+
+def is_web_address(url: str) -> bool:
+    """Whether a webhook could be sent there; plain http too, for a sandbox talks to its own machine."""
+    try:
+        parts = httpx.URL(url)
+    except (httpx.InvalidURL, ValueError):
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.host)

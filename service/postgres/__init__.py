@@ -1,0 +1,1 @@
+"""PostgreSQL: sessions, tables and all SQL."""

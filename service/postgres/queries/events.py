@@ -1,0 +1,181 @@
+"""Queries on events and their deliveries."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+from sqlalchemy import bindparam, select, text, update
+
+from service.domain.events import Event, event_from
+from service.domain.exact_json import document
+from service.postgres.engine import driver
+from service.postgres.models import Appointment
+from service.postgres.models import Event as EventRow
+from service.postgres.queries.quarantine import Contradiction, Unread
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from datetime import datetime
+
+    from sqlalchemy.orm import Session
+
+    from service.domain.states import Disposition
+
+
+class Source(StrEnum):
+    """How an event came to us."""
+
+    WEBHOOK = "webhook"
+    POLL = "poll"
+    SPOOL = "spool"
+    REPLAY = "replay"
+
+
+class Arrival(NamedTuple):
+    """One delivery of something authentic.
+
+    Args:
+        said: What Cobalt said, or bytes of its that could not be read.
+        source: How it came.
+        received_at: When, on our clock.
+        request_id: Of the HTTP request that brought it.
+        raw: Its bytes, where they are at hand.
+    """
+
+    said: Event | Unread
+    source: Source
+    received_at: datetime
+    request_id: str | None = None
+    raw: bytes | None = None
+
+    @property
+    def event(self) -> Event:
+        """What Cobalt said, where it could be read."""
+        if isinstance(self.said, Unread):
+            raise TypeError("this could not be read")
+        return self.said
+
+    def quarantined(self, reason: str, contradiction: Contradiction | None = None) -> Arrival:
+        """Make of it what goes into the quarantine."""
+        raw = document(self.event.payload) if self.raw is None else self.raw
+        return self._replace(said=Unread(raw, reason, contradiction))
+
+
+# Whoever is about to match events with a Cobalt id, or to make an id known, holds this lock on it first. So of
+# an event and the reply to the create call, which race, the second always sees what the first wrote.
+LOCK_IDS = """
+SELECT pg_advisory_xact_lock(key)
+FROM (SELECT DISTINCT hashtextextended(id, 0) AS key FROM {ids} AS id ORDER BY key) AS keys
+"""
+_LOCK_IDS = text(LOCK_IDS.format(ids="unnest(CAST(:ids AS text[]))"))
+
+
+def lock_ids(session: Session, ids: Collection[str]) -> None:
+    """Hold ids of Cobalt's, in a fixed order, until the transaction ends."""
+    if ids:
+        session.execute(_LOCK_IDS, {"ids": list(ids)})
+
+
+def find_waiting(session: Session, cobalt_id: str) -> Sequence[EventRow]:
+    """Find the events that wait for this Cobalt id, or for its current attempt, to become known."""
+    return session.scalars(
+        select(EventRow)
+        .where(EventRow.cobalt_appointment_id == cobalt_id, EventRow.disposition == "unmatched")
+        .order_by(EventRow.id)
+    ).all()
+
+
+def read_recorded(recorded: EventRow) -> Event:
+    """Read a recorded event as it was read when it came."""
+    event = event_from(recorded.payload, received_at=recorded.received_at)
+    return event._replace(
+        id=recorded.id,  # jsonb may have written a number in another way
+        # What was replayed came before it was recorded. What an older version recorded may be dated in the future.
+        occurred_at=min(event.occurred_at, recorded.occurred_at),
+    )
+
+
+# The attempt answers the failure that was corrected, whatever the clocks of several machines say, and those that had
+# come before its call; decisions of ours are dated on another clock. What came by asking or by a replay may be older
+# than its receipt says.
+_EARLY = text("""
+SELECT id FROM events WHERE appointment_id = :id AND type = 'appointment.failed'
+  AND disposition = 'superseded' AND source IN ('webhook', 'spool') AND received_at >= :sent_at
+  AND occurred_at > ALL (
+    SELECT occurred_at FROM events WHERE appointment_id = :id AND type = 'appointment.failed'
+      AND received_at < :sent_at
+    UNION ALL
+    SELECT CAST(before #>> '{failure,occurred_at}' AS timestamptz) FROM corrections WHERE appointment_id = :id
+      AND before ->> 'failure_category' NOT IN ('rejected_by_cobalt', 'submission_unconfirmed')
+  )
+""")
+
+
+def find_early_failures(session: Session, appointment_id: str, *, sent_at: datetime) -> Sequence[EventRow]:
+    """Find failures that Cobalt sent since a call, and dated after all those that the call answers.
+
+    Args:
+        session: Which holds the appointment.
+        appointment_id: Ours.
+        sent_at: When the call began, on our clock.
+    """
+    ids = session.scalars(_EARLY, {"id": appointment_id, "sent_at": sent_at}).all()
+    return session.scalars(select(EventRow).where(EventRow.id.in_(ids)).order_by(EventRow.id)).all()
+
+
+def change_dispositions(
+    session: Session, dispositions: Mapping[str, Disposition], appointment_id: str | None = None
+) -> None:
+    """Note that something else became of recorded events than was thought at first.
+
+    Args:
+        dispositions: Event id -> what became of it.
+        appointment_id: The appointment that they turned out to belong to, if that is new.
+    """
+    if not dispositions:
+        return
+    values: dict[str, object] = {"disposition": bindparam("new_disposition")}
+    if appointment_id is not None:
+        values |= {"appointment_id": appointment_id, "of_another_account": None}
+    session.connection().execute(
+        update(EventRow).where(EventRow.id == bindparam("event_id")).values(values),
+        [
+            {"event_id": event_id, "new_disposition": disposition.value}
+            for event_id, disposition in dispositions.items()
+        ],
+    )
+
+
+def find_event(session: Session, event_id: str) -> EventRow | None:
+    """Find an event by Cobalt's id."""
+    return session.get(EventRow, event_id)
+
+
+def find_foreign(session: Session, *, account: str, reference: str) -> Sequence[str]:
+    """Find ids at Cobalt of an account's appointments with events that wait because they are of this reference."""
+    query = (
+        select(EventRow.cobalt_appointment_id)
+        .join(Appointment, Appointment.cobalt_appointment_id == EventRow.cobalt_appointment_id)
+        .where(
+            EventRow.of_another_account.is_(True),
+            EventRow.disposition == "unmatched",
+            EventRow.account_reference == reference,
+            Appointment.account == account,
+        )
+    )
+    return sorted({cobalt_id for cobalt_id in session.scalars(query) if cobalt_id})
+
+
+def note_foreign(session: Session, event_ids: Collection[str]) -> Sequence[str]:
+    """Note that waiting events are of another account than the appointment's; returns those of which that is news."""
+    if not event_ids:
+        return []
+    news = EventRow.id.in_(event_ids), EventRow.of_another_account.is_not(True)
+    return session.scalars(update(EventRow).where(*news).values(of_another_account=True).returning(EventRow.id)).all()
+
+
+def supersede(session: Session, event_ids: Collection[str]) -> None:
+    """Note that these events no longer decide anything."""
+    if event_ids:
+        driver(session).execute("UPDATE events SET disposition = 'superseded' WHERE id = ANY(%s)", [list(event_ids)])

@@ -1,0 +1,110 @@
+"""Queries on authentic bytes that could not be taken as an event."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+
+from service.domain.ids import new_id
+from service.postgres.models import Quarantined
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy.orm import Session
+
+    from service.postgres.queries.events import Arrival
+
+
+class Contradiction(NamedTuple):
+    """That an event id came before, with another body.
+
+    Args:
+        event_id: The event that was recorded under it.
+        said: SHA-256 of what the body says that came now.
+        recorded: SHA-256 of what the recorded event says.
+    """
+
+    event_id: str
+    said: bytes
+    recorded: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Authentic bytes that could not be taken as an event, and why, without a value from them."""
+
+    raw: bytes
+    reason: str
+    contradiction: Contradiction | None = None
+
+
+def keep(session: Session, arrivals: Sequence[Arrival]) -> None:
+    """Keep bytes with the reason why they could not be taken; the same bytes again only count up."""
+    rows: dict[bytes, dict[str, object]] = {}
+    for arrival in arrivals:
+        if not isinstance(arrival.said, Unread):
+            continue
+        digest = hashlib.sha256(arrival.said.raw).digest()
+        row = rows.setdefault(
+            digest,
+            {
+                "id": new_id("qrn"),
+                "raw": arrival.said.raw,
+                "digest": digest,
+                "source": arrival.source.value,
+                "received_at": arrival.received_at,
+                "deliveries": 0,
+                **why(arrival.said),
+            },
+        )
+        row["deliveries"] = int(str(row["deliveries"])) + (arrival.source != "replay")
+    # In a fixed order: two batches with the same bytes must not wait for each other.
+    for _, row in sorted(rows.items()):
+        new = insert(Quarantined).values(row)
+        # What could not be applied for another reason may contradict an event that came meanwhile.
+        told = {name: new.excluded[name] for name in why(Unread(b"", ""))} if row["contradicts"] else {}
+        session.execute(
+            new.on_conflict_do_update(
+                index_elements=[Quarantined.digest],
+                set_={"deliveries": Quarantined.deliveries + new.excluded.deliveries, **told},
+            )
+        )
+
+
+def why(unread: Unread) -> dict[str, object]:
+    """Say in the table's columns why something could not be taken."""
+    contradiction = unread.contradiction
+    return {
+        "reason": unread.reason,
+        "contradicts": contradiction and contradiction.event_id,
+        "said_digest": contradiction and contradiction.said,
+        "recorded_digest": contradiction and contradiction.recorded,
+    }
+
+
+def lock_quarantined(session: Session, quarantined_id: str) -> Quarantined | None:
+    """Lock one record."""
+    return session.get(Quarantined, quarantined_id, with_for_update=True)
+
+
+def find_quarantined(session: Session, quarantined_id: str) -> Quarantined | None:
+    """Find one record."""
+    return session.get(Quarantined, quarantined_id)
+
+
+def list_quarantined(session: Session, *, after: str | None, limit: int) -> Sequence[Quarantined]:
+    """List records, newest first, from after the given id on."""
+    query = select(Quarantined).order_by(Quarantined.id.desc()).limit(limit)
+    return session.scalars(query.where(Quarantined.id < after) if after else query).all()
+
+
+def waiting_ids(session: Session) -> Sequence[str]:
+    """List what no replay could read yet and nobody has dismissed, oldest first."""
+    waits = Quarantined.replayed_at.is_(None), Quarantined.dismissed_at.is_(None)
+    query = select(Quarantined.id).where(*waits).order_by(Quarantined.id)
+    return session.scalars(query).all()

@@ -1,0 +1,161 @@
+"""Queries that hand out calls to Cobalt and write down how they went."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import insert, text, update
+
+from service.postgres.models import Submission
+from service.postgres.queries.due import counting, granted, selecting
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime, timedelta
+
+    from sqlalchemy.orm import Session
+
+
+ACCEPTED_LATE = "accepted_late"
+"""The outcome of a call that Cobalt took, when the appointment had moved on: there may be a second booking."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to make one call to Cobalt, until the lease ends.
+
+    Args:
+        cobalt_appointment_id: Known when this is a correction.
+        tries: The number of this call within its attempt, from 1.
+        accepted_request: What Cobalt has taken already, where this is a correction.
+        request_id: Of the API call that asked for this, for the log.
+    """
+
+    appointment_id: str
+    account: str
+    attempt: int
+    tries: int
+    cobalt_appointment_id: str | None
+    request: dict[str, Any]
+    accepted_request: dict[str, Any] | None
+    sent_at: datetime
+    request_id: str
+
+    @property
+    def operation(self) -> str:
+        """``correct`` when Cobalt knows the appointment, else ``create``."""
+        return "correct" if self.cobalt_appointment_id else "create"
+
+
+_QUEUED = "status = 'processing' AND submission = 'queued'"
+COUNT_QUEUED = counting(_QUEUED)
+"""Counts what waits to be sent; for ``count_due``."""
+
+_CLAIM = text(f"""
+WITH due AS ({selecting(_QUEUED)})
+UPDATE appointments a SET
+  submission = 'sending', tries = a.tries + 1, sent_at = :now, lease_until = :lease_until, due_at = :lease_until,
+  updated_at = :now, version = a.version + 1
+FROM due WHERE a.id = due.id
+RETURNING a.id AS appointment_id, a.account, a.attempt, a.tries, a.cobalt_appointment_id, a.request,
+  a.accepted_request, a.sent_at,
+  a.request_id
+""")  # noqa: S608 (constants)
+
+_EXPIRE = text("""
+WITH lost AS (
+  SELECT id FROM appointments WHERE submission = 'sending' AND lease_until < :now
+  ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+)
+UPDATE appointments a SET
+  submission = 'unconfirmed', lease_until = NULL, last_error = :error, due_at = :now, updated_at = :now,
+  version = a.version + 1,
+  -- A correction may have been taken at any time since it was sent; see record_reply.
+  attempt_since = COALESCE(a.attempt_since, a.sent_at - CAST(:margin AS interval))
+FROM lost WHERE a.id = lost.id
+RETURNING a.id, a.attempt, a.tries
+""")
+
+# Without an end: the reply may come yet, and is then written down in its place.
+_LOSE = text("""
+UPDATE submissions SET outcome = 'lost', error = :error
+WHERE appointment_id = :appointment_id AND attempt = :attempt AND try = :tries
+""")
+
+
+def claim(session: Session, *, allowed: Mapping[str, int], now: datetime, lease_until: datetime) -> list[Claim]:
+    """Claim due submissions, each for one call, and write the calls down as begun.
+
+    Args:
+        allowed: Account -> how many of it at most.
+        now: On our clock.
+        lease_until: Until when nobody else will believe that the call was lost.
+    """
+    rows = session.execute(_CLAIM, granted(allowed, now) | {"lease_until": lease_until})
+    claims = [Claim(**row) for row in rows.mappings()]
+    if claims:
+        session.execute(
+            insert(Submission),
+            [
+                {
+                    "appointment_id": one.appointment_id,
+                    "attempt": one.attempt,
+                    "try_": one.tries,
+                    "operation": one.operation,
+                    "began_at": now,
+                }
+                for one in claims
+            ],
+        )
+    return claims
+
+
+def find_expired(session: Session, *, now: datetime) -> list[str]:
+    """Find the ids at Cobalt of corrections whose call's lease has run out; their locks come before the rows'."""
+    return list(
+        session.scalars(
+            text(
+                "SELECT cobalt_appointment_id FROM appointments WHERE submission = 'sending' AND lease_until < :now"
+                " AND cobalt_appointment_id IS NOT NULL"
+            ),
+            {"now": now},
+        )
+    )
+
+
+def expire_leases(session: Session, *, now: datetime, error: str, margin: timedelta) -> list[str]:
+    """Make calls whose worker was lost ``unconfirmed``: nobody knows whether Cobalt took them.
+
+    Args:
+        now: On our clock.
+        error: What the row says about it.
+        margin: How far Cobalt's clock may be behind ours.
+    """
+    lost = session.execute(_EXPIRE, {"now": now, "error": error, "margin": margin}).all()
+    for appointment_id, attempt, tries in lost:
+        call = {"appointment_id": appointment_id, "attempt": attempt, "tries": tries}
+        session.execute(_LOSE, call | {"error": error})
+    return [appointment_id for appointment_id, _, _ in lost]
+
+
+def write_down(
+    session: Session,
+    one: Claim,
+    *,
+    outcome: str,
+    cobalt_id: str | None,
+    http_status: int | None,
+    error: str | None,
+    now: datetime,
+) -> None:
+    """Write down how a claimed call went."""
+    session.execute(
+        update(Submission)
+        .where(
+            Submission.appointment_id == one.appointment_id,
+            Submission.attempt == one.attempt,
+            Submission.try_ == one.tries,
+        )
+        .values(outcome=outcome, cobalt_appointment_id=cobalt_id, http_status=http_status, error=error, ended_at=now)
+    )

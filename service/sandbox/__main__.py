@@ -1,5 +1,0 @@
-"""`python -m service.sandbox`."""
-
-from service.sandbox.cli import main
-
-main()

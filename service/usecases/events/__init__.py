@@ -1,0 +1,1 @@
+"""Cobalt's events, from the webhook to the row."""

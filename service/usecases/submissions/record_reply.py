@@ -1,0 +1,193 @@
+"""Record what Cobalt's reply, or its silence, made of a submission."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from service import cobalt
+from service.domain.failures import Category
+from service.domain.request_fields import in_doubt
+from service.domain.states import EVER, Status, reopen
+from service.postgres.engine import transaction
+from service.postgres.queries import appointments, events, submissions
+from service.usecases.events.match_waiting import match_waiting
+from service.usecases.events.settling import refuse
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+    from sqlalchemy.orm import Session
+
+    from service.postgres.models import Appointment
+    from service.postgres.queries.submissions import Claim
+
+FIRST_BACK_OFF = timedelta(seconds=0.5)
+LONGEST_BACK_OFF = timedelta(minutes=1)
+UNAUTHORIZED_PAUSE = timedelta(minutes=1)
+"""A person has to mend the credentials; until then one call a minute is enough to notice that they did."""
+
+CLOCK_MARGIN = timedelta(seconds=2)
+"""How far Cobalt's clock may be behind ours where no reply told the time."""
+
+
+def record_reply(
+    engine: Engine, claim: Claim, reply: cobalt.Reply, *, overdue_after: timedelta, took: timedelta | None = None
+) -> str:
+    """Record the outcome of a claimed call, and apply the events that waited for it.
+
+    Args:
+        engine: Where the appointments are.
+        claim: What was called.
+        reply: What came of it.
+        overdue_after: How long the event may take.
+        took: How long the call took; until now, when it is not given. Recording may have had to wait.
+
+    Returns:
+        What the submission is now, or ``stale`` if the row has moved on since the call was claimed.
+    """
+    now = datetime.now(UTC)
+    with transaction(engine) as session:
+        cobalt_id = reply.cobalt_appointment_id if isinstance(reply, cobalt.Accepted) else claim.cobalt_appointment_id
+        events.lock_ids(session, [cobalt_id] if cobalt_id else [])
+        row = appointments.lock_appointment(session, claim.appointment_id)
+        if row is None or not _is_awaited(row, claim):
+            known = row.cobalt_appointment_id if row else None
+            late = isinstance(reply, cobalt.Accepted) and reply.cobalt_appointment_id != known
+            _write_down(session, claim, reply, now, late=late)
+            return "stale"
+        _write_down(session, claim, reply, now, late=False)
+        row.updated_at = now
+        row.version += 1
+        if isinstance(reply, cobalt.Accepted):
+            row.due_at = now + overdue_after
+        _apply(session, row, reply, now, took or now - claim.sent_at)
+        row.lease_until = None
+        return row.submission
+
+
+def _is_awaited(row: Appointment, claim: Claim) -> bool:
+    """Tell whether an appointment still waits for the reply to this very call."""
+    latest = (row.attempt, row.tries) == (claim.attempt, claim.tries)
+    return latest and row.submission in {"sending", "unconfirmed"}
+
+
+def _apply(session: Session, row: Appointment, reply: cobalt.Reply, now: datetime, took: timedelta) -> None:
+    match reply:
+        case cobalt.Accepted():
+            _accept(session, row, reply, now, took)
+        case cobalt.NeverLeft():
+            _requeue(row, reply.error, now + back_off(row.tries))
+        case cobalt.Throttled():
+            _requeue(row, "HTTP 429", now + reply.retry_after + _jitter(FIRST_BACK_OFF))
+        case cobalt.Unauthorized():
+            _requeue(row, f"HTTP {reply.http_status}", now + UNAUTHORIZED_PAUSE)
+        case cobalt.Rejected():
+            _reject(session, row, reply, now, took)
+        case cobalt.Unclear():
+            _doubt(session, row, reply.error, now)
+
+
+def _doubt(session: Session, row: Appointment, error: str, now: datetime) -> None:
+    """Nobody knows whether Cobalt took it: evidence has to say, it is never sent again blindly."""
+    row.submission = "unconfirmed"
+    row.last_error = error
+    row.due_at = now
+    if row.cobalt_appointment_id and row.sent_at:
+        # A correction: if it was taken, then not before it was sent. What waited for this to be known may come.
+        row.attempt_since = row.sent_at - CLOCK_MARGIN
+        row.accepted_request = in_doubt(row.accepted_request or {}, row.request)
+        session.flush()
+        match_waiting(session, row.cobalt_appointment_id, now=now)
+
+
+def _accept(session: Session, row: Appointment, reply: cobalt.Accepted, now: datetime, took: timedelta) -> None:
+    cobalt_id = reply.cobalt_appointment_id
+    if appointments.belongs_to_another(session, cobalt_id, row.id):
+        _doubt(session, row, "Cobalt answered with the id of another appointment", now)
+        return
+    # A new id is this attempt's alone; under a known one, events of earlier attempts may still come.
+    row.attempt_since = EVER if row.cobalt_appointment_id is None else _began_at(reply.replied_at, took)
+    take_back(row)
+    row.submission = "accepted"
+    row.cobalt_appointment_id = cobalt_id
+    row.cobalt_job_id = reply.job_id or row.cobalt_job_id
+    row.accepted_at = now
+    row.accepted_request = row.request
+    row.last_error = None
+    session.flush()
+    match_waiting(session, cobalt_id, now=now)
+
+
+def take_back(row: Appointment) -> None:
+    """Have an appointment process again that we had given up, and were wrong about."""
+    if row.failure_category != Category.SUBMISSION_UNCONFIRMED:
+        return
+    standing = reopen(appointments.as_locked(row).standing)
+    row.status, row.ruling_at = standing.status.value, None
+    row.failure = row.failure_category = row.settled_at = None
+
+
+def _reject(session: Session, row: Appointment, reply: cobalt.Rejected, now: datetime, took: timedelta) -> None:
+    row.submission = "rejected"
+    row.last_error = f"HTTP {reply.http_status}"
+    if row.cobalt_appointment_id is not None:
+        row.attempt_since = _began_at(reply.replied_at, took)
+    session.flush()
+    outcome = appointments.as_locked(row)
+    if outcome.standing.status is not Status.PROCESSING:
+        return
+    refuse(outcome, Category.REJECTED_BY_COBALT, reply.reason, occurred_at=reply.replied_at, now=now)
+    appointments.write_outcomes(session, [outcome], now=now)
+    if row.cobalt_appointment_id:
+        match_waiting(session, row.cobalt_appointment_id, now=now)
+
+
+def _requeue(row: Appointment, error: str, due_at: datetime) -> None:
+    if row.cobalt_appointment_id and row.status == Status.CREATED:
+        # Cobalt booked an earlier attempt meanwhile: this correction is not needed any more.
+        row.submission = "accepted"
+        row.attempt_since = row.attempt_since or row.ruling_at
+        return
+    row.submission = "queued"
+    row.last_error = error
+    row.due_at = due_at
+
+
+def _began_at(replied_at: datetime, took: timedelta) -> datetime:
+    """Say when an attempt began, on Cobalt's clock: when our call set out, not when its reply came.
+
+    The robot may be done, and the event dated, before the reply is written. The header has whole seconds only.
+    """
+    return (replied_at - took).replace(microsecond=0)
+
+
+def back_off(tries: int) -> timedelta:
+    """Say how long to wait after this many calls that never left: doubling, with jitter, up to a minute."""
+    return _jitter(min(FIRST_BACK_OFF * 2 ** min(tries - 1, 10), LONGEST_BACK_OFF))
+
+
+def _jitter(duration: timedelta) -> timedelta:
+    return duration * random.uniform(0.5, 1.5)  # noqa: S311 (spreads load, guards nothing)
+
+
+def _write_down(session: Session, claim: Claim, reply: cobalt.Reply, now: datetime, *, late: bool) -> None:
+    submissions.write_down(
+        session,
+        claim,
+        outcome=submissions.ACCEPTED_LATE if late else _OUTCOMES[type(reply)],
+        cobalt_id=reply.cobalt_appointment_id if isinstance(reply, cobalt.Accepted) else None,
+        http_status=getattr(reply, "http_status", None),
+        error=reply.reason if isinstance(reply, cobalt.Rejected) else getattr(reply, "error", None),
+        now=now,
+    )
+
+
+_OUTCOMES = {
+    cobalt.Accepted: "accepted",
+    cobalt.NeverLeft: "never_left",
+    cobalt.Throttled: "throttled",
+    cobalt.Unauthorized: "unauthorized",
+    cobalt.Rejected: "rejected",
+    cobalt.Unclear: "unclear",
+}

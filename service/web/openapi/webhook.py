@@ -1,0 +1,108 @@
+"""The one address that Flask does not serve, described by hand: where Cobalt sends its events."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from service.domain.states import Disposition
+from service.web.openapi.parts import headers, problem_name
+
+Json = dict[str, Any]
+
+TAG = {"name": "webhooks", "description": "What Cobalt sends"}
+
+_CREATED: Json = {
+    "id": "evt_123",
+    "access_token_reference_id": "clinic_1",
+    "object": "event",
+    "created": "2025-01-01T10:00:00Z",
+    "type": "appointment.created",
+    "data": {
+        "appointment_id": "123456790",
+        "mrn": "123456789",
+        "date_time": "2025-01-01T10:00",
+        "timezone": "America/New_York",
+        "provider_id": "emr_prov_123",
+        "provider_name": "Dr. Smith",
+        "secondary_provider_id": None,
+    },
+}
+_FAILED: Json = _CREATED | {
+    "id": "evt_124",
+    "type": "appointment.failed",
+    "data": {
+        "appointment_id": "123456790",
+        "mrn": "123456789",
+        "failure_reason": "Patient MRN '123456789' not found in eCW",
+    },
+}
+
+SCHEMAS: dict[str, Json] = {
+    "CobaltEvent": {
+        "type": "object",
+        "description": "Cobalt's envelope. What differs is kept too, in quarantine, if the signature fits.",
+        "required": ["id", "type", "data"],
+        "properties": {
+            "id": {"type": "string", "description": "The same event always has the same"},
+            "access_token_reference_id": {"type": "string", "description": "The linked EHR account"},
+            "object": {"type": "string", "description": "`event`"},
+            "created": {"type": "string", "description": "When it happened, on Cobalt's clock"},
+            "type": {
+                "type": "string",
+                "description": "`appointment.created`, `appointment.failed`; others are ignored",
+            },
+            "data": {"type": "object", "description": "What happened"},
+        },
+    },
+    "Taken": {
+        "type": "object",
+        "required": ["event_id", "disposition"],
+        "properties": {
+            "event_id": {"type": ["string", "null"], "description": "Null when it could not be read"},
+            "disposition": {
+                "type": "string",
+                "enum": [one.value for one in Disposition],
+                "description": "What became of it",
+            },
+        },
+    },
+}
+
+
+def _taken(description: str, disposition: str) -> Json:
+    return {
+        "description": description,
+        "headers": headers("X-Request-Id"),
+        "content": {
+            "application/json": {
+                "schema": {"$ref": "#/components/schemas/Taken"},
+                "example": {"event_id": "evt_123", "disposition": disposition},
+            }
+        },
+    }
+
+
+OPERATION: Json = {
+    "tags": ["webhooks"],
+    "operationId": "takeWebhook",
+    "summary": "Take an event of Cobalt's.",
+    "description": "For Cobalt only. Answered within two seconds, with a 2xx only for what is on disk and a 4xx only "
+    "for what is not Cobalt's. Any event may come any number of times, in any order.",
+    "security": [{"signature": []}],
+    "parameters": [{"$ref": "#/components/parameters/X-Request-Id"}],
+    "requestBody": {
+        "description": "Whatever content type it is sent with, the bytes count; what is no event is quarantined, "
+        "and so is another body under the id of a known event.",
+        "content": {
+            "application/json": {
+                "schema": {"anyOf": [{"$ref": "#/components/schemas/CobaltEvent"}, {}]},
+                "examples": {"created": {"value": _CREATED}, "failed": {"value": _FAILED}},
+            }
+        },
+    },
+    "responses": {
+        "200": _taken("Applied, or nothing was to be done.", "applied"),
+        "202": _taken("Kept, to be looked at or applied later: in quarantine, or on local disk.", "spooled"),
+        **{str(status): {"$ref": f"#/components/responses/{problem_name(status)}"} for status in (400, 401, 413, 503)},
+    },
+}

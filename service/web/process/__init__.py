@@ -1,0 +1,1 @@
+"""What happens on the event loop: webhooks, threads for everything else, and waiting."""
