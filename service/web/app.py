@@ -44,7 +44,7 @@ DOOR_CONNECTIONS = 2
 
 
 def create_app(settings: Settings) -> Flask:
-    """Make the Flask application and everything behind it; ``service.web.application`` serves it, and webhooks beside it.
+    """Make the Flask application and everything behind it; ``service.web.application`` serves it beside webhooks.
 
     Whoever is done with it calls ``app.extensions["close"]``.
     """

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-API = Path(__file__).parents[2] / "service" / "api"
+WEB = Path(__file__).parents[2] / "service" / "web"
 PROBLEM = "application/problem+json"
 # A part of the page of /docs, and nothing by itself.
 NOT_DESCRIBED = {("GET", "/docs/{version}/{name}")}
@@ -188,7 +188,7 @@ def test_every_request_header_that_a_view_reads_is_described(document: dict[str,
     }
     read = {
         name
-        for path in API.rglob("*.py")
+        for path in WEB.rglob("*.py")
         for name in re.findall(r'request\.headers(?:\.get\(|\[)\s*"([^"]+)"', path.read_text())
     }
     assert "X-Request-Id" in read

@@ -16,14 +16,12 @@ DOCS = (PROJECT / "docs" / "problems.md").read_text()
 ROWS = re.findall(r"^\| `([a-z-]+)` \| (\d{3}) \| (.+) \| (.+) \|$", DOCS, re.MULTILINE)
 LISTED = {int(status) for _, status, _, _ in ROWS}
 # What the web process answers with, and nothing that only the worker or the sandbox does.
-SERVICE = PROJECT / "service"
-ANSWERING = [*SERVICE.glob("api/**/*.py"), *SERVICE.glob("server/*.py"), SERVICE / "app.py", SERVICE / "web.py"]
+ANSWERING = list((PROJECT / "service" / "web").rglob("*.py"))
 
 
 def used() -> set[int]:
     """The statuses of errors that the code names: as a member, a number, or an exception of werkzeug's."""
-    texts = [inner.read_text() for path in ANSWERING for inner in (path.rglob("*.py") if path.is_dir() else [path])]
-    text = "\n".join(texts)
+    text = "\n".join(path.read_text() for path in ANSWERING)
     found = {HTTPStatus[name].value for name in re.findall(r"HTTPStatus\.([A-Z_]+)", text)}
     found |= {int(number) for number in re.findall(r"\babort\((\d{3})", text)}
     imported = re.findall(r"^from werkzeug\.exceptions import (.+)$", text, re.MULTILINE)
