@@ -5,8 +5,8 @@ import sys
 from typing import Any
 
 from service.config import Settings
+from service.config.misspelt import log_misspelt
 from service.errors import SettingsError
-from service.misspelt_settings import log_misspelt
 from service.telemetry import log, metric_files
 
 try:

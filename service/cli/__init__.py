@@ -12,8 +12,8 @@ import click
 import psycopg
 from sqlalchemy.exc import DBAPIError
 
+from service.config.misspelt import find_misspelt
 from service.errors import AppointmentsError
-from service.misspelt_settings import find_misspelt
 from service.postgres import engine as db
 from service.telemetry import log
 

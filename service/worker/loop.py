@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from service.cobalt import Cobalt
+from service.config.misspelt import log_misspelt
 from service.errors import DatabaseFaultError, DatabaseUnavailableError
-from service.misspelt_settings import log_misspelt
 from service.postgres.engine import make_engine, transaction
 from service.postgres.queries.revision import is_current
 from service.telemetry import log, metrics

@@ -7,7 +7,7 @@ from dataclasses import fields
 import pytest
 
 from service.config import Settings
-from service.misspelt_settings import find_misspelt
+from service.config.misspelt import find_misspelt
 
 
 @pytest.mark.parametrize(
