@@ -1,0 +1,38 @@
+"""The tables. People with SQL access read them too: a change is a migration and a line in the changelog."""
+
+from service.postgres.models.access import Account, AccountReference, ApiKey, IdempotencyKey, PhiRead
+from service.postgres.models.appointments import UNUSUAL, Appointment
+from service.postgres.models.base import NOW, Base
+from service.postgres.models.counts import (
+    APPOINTMENT_COUNT_DELTAS,
+    UNMATCHED_COUNTS,
+    AppointmentCount,
+    ChangeMark,
+    OutcomeCount,
+)
+from service.postgres.models.events import Delivery, Event, Quarantined
+from service.postgres.models.histories import Correction, Decision, ImportedRow, Submission
+
+__all__ = [
+    "APPOINTMENT_COUNT_DELTAS",
+    "NOW",
+    "UNMATCHED_COUNTS",
+    "UNUSUAL",
+    "Account",
+    "AccountReference",
+    "ApiKey",
+    "Appointment",
+    "AppointmentCount",
+    "Base",
+    "ChangeMark",
+    "Correction",
+    "Decision",
+    "Delivery",
+    "Event",
+    "IdempotencyKey",
+    "ImportedRow",
+    "OutcomeCount",
+    "PhiRead",
+    "Quarantined",
+    "Submission",
+]
