@@ -1,12 +1,14 @@
 """Owns what a reader without the `phi` scope sees in place of MRNs, notes and what else names a patient."""
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
+
+from service.domain.folding import fold
+from service.domain.private_fields import is_private, names_an_mrn
 
 _STARS = "***"  # always three, so that the length does not show
 _SHOWN = 2
@@ -37,11 +39,9 @@ class Known:
 
     def joined(self, more: "Known") -> "Known":
         """Return what neither lets be seen."""
-        return (
-            self
-            if more is NOTHING
-            else Known(self.whole | more.whole, self.loose | more.loose, self.notes | more.notes)
-        )
+        if more is NOTHING:
+            return self
+        return Known(self.whole | more.whole, self.loose | more.loose, self.notes | more.notes)
 
 
 NOTHING = Known(frozenset(), frozenset(), frozenset())
@@ -56,14 +56,14 @@ def know(mrns: Iterable[str], notes: Iterable[str] = ()) -> Known:
     """
     whole, loose = set(), set()
     for mrn in mrns:
-        folded = _fold(mrn.strip())[0]
+        folded = fold(mrn.strip())[0]
         plain = folded if folded.isalnum() else "".join(filter(str.isalnum, folded))
         bare = plain.lstrip("0")
         whole |= {folded, folded.lstrip("0"), plain, bare}
         # What is left of an MRN where another system drops its prefix or its suffix.
         parts = {bare, *(run.lstrip("0") for run in _DIGITS.findall(plain))}
         loose |= {part for part in parts if len(part) >= _LONG}
-    texts = {_fold(note.strip())[0] for note in notes}
+    texts = {fold(note.strip())[0] for note in notes}
     return Known(frozenset(whole - {""}), frozenset(loose), frozenset(text for text in texts if len(text) >= _SHORT))
 
 
@@ -110,8 +110,8 @@ def know_named(*values: object) -> Known:
         NOTHING
         if not found
         else know(
-            dict.fromkeys(said for names, said in found if names is _names_mrn),
-            dict.fromkeys(said for names, said in found if names is _is_private),
+            dict.fromkeys(said for names, said in found if names is names_an_mrn),
+            dict.fromkeys(said for names, said in found if names is is_private),
         )
     )
 
@@ -144,7 +144,7 @@ _WIDEST_GAP = 3  # so many of them may stand between two characters
 
 @dataclass(frozen=True, slots=True)
 class _Folded:
-    """A text as `_fold` returns it, and `closed`: without what may stand between the characters of an MRN."""
+    """A text as `fold` returns it, and `closed`: without what may stand between the characters of an MRN."""
 
     text: str
     places: list[int] | None
@@ -152,7 +152,7 @@ class _Folded:
 
     @classmethod
     def of(cls, text: str) -> "_Folded":
-        folded, places = _fold(text)
+        folded, places = fold(text)
         return cls(folded, places, folded.translate(_BETWEEN_DROPPED))
 
 
@@ -253,40 +253,14 @@ def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
     return merged
 
 
-def _fold(text: str) -> tuple[str, list[int] | None]:
-    """Fold a text: lower case, no accents, no invisible characters, ASCII digits.
-
-    Returns:
-        The folded text, and for each of its characters where it came from; None where they are the same.
-    """
-    if text.isascii():
-        return text.lower(), None
-    folded, places = [], []
-    for place, character in enumerate(text):
-        for one in _folded(character):
-            folded.append(one)
-            places.append(place)
-    return "".join(folded), places
-
-
-@lru_cache(maxsize=4096)
-def _folded(character: str) -> str:
-    if unicodedata.category(character) == "Cf":  # soft hyphens, marks of direction, joiners
-        return ""
-    plain = "".join(
-        one for one in unicodedata.normalize("NFKD", character).casefold() if unicodedata.category(one)[0] != "M"
-    )
-    return "".join(str(unicodedata.decimal(one, one)) for one in plain)
-
-
 def _mask_json(value: object, known: Known) -> object:
     if isinstance(value, str):
         return mask_text(value, known)
     if isinstance(value, dict):
         return {
-            mask_text(key, known): _mask_all(item, known) if _names_mrn(key) else _mask_json(item, known)
+            mask_text(key, known): _mask_all(item, known) if names_an_mrn(key) else _mask_json(item, known)
             for key, item in value.items()
-            if not _is_private(key)
+            if not is_private(key)
         }
     if isinstance(value, list):
         return [_mask_json(item, known) for item in value]
@@ -302,7 +276,7 @@ def _mask_json(value: object, known: Known) -> object:
 def _mask_all(value: object, known: Known) -> object:
     """Mask every string and number, because their key says that they are MRNs."""
     if isinstance(value, dict):
-        return {mask_text(key, known): _mask_all(item, known) for key, item in value.items() if not _is_private(key)}
+        return {mask_text(key, known): _mask_all(item, known) for key, item in value.items() if not is_private(key)}
     if isinstance(value, list):
         return [_mask_all(item, known) for item in value]
     return mask_mrn(str(value)) if isinstance(value, str) or _is_number(value) else value
@@ -312,7 +286,7 @@ def _named(value: object, under: Callable[[str], bool] | None) -> Iterator[tuple
     """Return texts and numbers under keys that name something, each with what tells such keys."""
     if isinstance(value, dict):
         for key, item in value.items():
-            named = _names_mrn if _names_mrn(key) else _is_private if _is_private(key) else under
+            named = names_an_mrn if names_an_mrn(key) else is_private if is_private(key) else under
             yield from _named(item, named)
     elif isinstance(value, list):
         for item in value:
@@ -323,27 +297,3 @@ def _named(value: object, under: Callable[[str], bool] | None) -> Iterator[tuple
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _plain(key: str) -> str:
-    return "".join(filter(str.isalnum, _fold(key)[0]))
-
-
-_MRN_KEYS = ("mrn", "medicalrecord", "patientid", "patientnumber", "patientno", "chartid", "chartnumber", "chartno")
-_PRIVATE_KEYS = (
-    "firstname", "lastname", "middlename", "fullname", "familyname", "givenname", "patientname", "dateofbirth",
-    "birthdate", "birthday", "socialsecurity", "phone", "telephone", "email", "streetaddress", "homeaddress",
-)  # fmt: skip
-_PRIVATE_WORDS = frozenset({"dob", "ssn", "address", "patient", "patientdob", "patientaddress", "demographics"})
-
-
-@lru_cache(maxsize=1024)
-def _names_mrn(key: str) -> bool:
-    plain = _plain(key)
-    return any(name in plain for name in _MRN_KEYS)
-
-
-@lru_cache(maxsize=1024)
-def _is_private(key: str) -> bool:
-    plain = _plain(key)
-    return plain.endswith(("note", "notes")) or plain in _PRIVATE_WORDS or any(name in plain for name in _PRIVATE_KEYS)

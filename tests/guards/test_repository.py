@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parents[2]
+LINES = 300
 TYPESCRIPT = PROJECT / "tests" / "e2e" / "typescript"
 LOCKS = ("requirements.txt", "requirements-dev.txt")
 HOSTS = r"https?://(?:[\w.-]*pypi[\w.-]*|[\w.-]*artifactory[\w.-]*|registry\.[\w.-]+|[^\s/]+/simple)"
@@ -134,3 +135,16 @@ def test_decisions_are_numbered_and_say_the_four_things() -> None:
     for page in pages:
         headings = re.findall(r"^## (.+)$", page.read_text(), re.MULTILINE)
         assert headings == ["What", "Why", "What was measured", "What it costs"], page.name
+
+
+def test_every_file_of_the_service_can_be_read_in_one_go() -> None:
+    too_long = {
+        str(path.relative_to(PROJECT)): lines
+        for path in (PROJECT / "service").rglob("*.py")
+        if (lines := path.read_text().count("\n")) > LINES
+    }
+    assert not too_long, "split it by what its parts are about"
+
+
+def test_every_module_stands_in_a_room() -> None:
+    assert {path.name for path in (PROJECT / "service").glob("*.py")} == {"__init__.py", "errors.py"}

@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from service.telemetry import metrics
+from service.telemetry.tallies import Counts, Measures
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def registry() -> CollectorRegistry:
 
 
 def test_what_is_counted_is_carried_over_once(registry: CollectorRegistry) -> None:
-    counts = metrics.Counts(Counter("seen", "Seen.", ["what"], registry=registry))
+    counts = Counts(Counter("seen", "Seen.", ["what"], registry=registry))
     for what in ("a", "b", "a"):
         counts.add(what)
     counts.carry()
@@ -34,7 +35,7 @@ def test_a_histogram_ends_as_if_it_had_observed_each_itself(registry: CollectorR
     bounds = (0.1, 0.2, 1.0)
     itself = Histogram("itself", "Itself.", buckets=bounds, registry=registry)
     carried = Histogram("carried", "Carried.", buckets=bounds, registry=registry)
-    measures = metrics.Measures(carried, bounds)
+    measures = Measures(carried, bounds)
     for value in values:
         itself.observe(value)
         measures.add(value)
@@ -52,7 +53,7 @@ def test_a_histogram_ends_as_if_it_had_observed_each_itself(registry: CollectorR
 
 
 def test_nothing_is_lost_while_it_is_carried_over(registry: CollectorRegistry) -> None:
-    counts = metrics.Counts(Counter("seen", "Seen.", ["what"], registry=registry))
+    counts = Counts(Counter("seen", "Seen.", ["what"], registry=registry))
     done = threading.Event()
 
     def carry() -> None:

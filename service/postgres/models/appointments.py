@@ -17,7 +17,7 @@ UNUSUAL: LiteralString = (
     " OR starts_at - created_at > interval '60 days' OR created_at - starts_at > interval '1 day')"
 )
 """Which appointments changed long after they were asked for, or start long after it, or before. Most are settled within
-minutes and begin within weeks: what is known of those is said in ``store.appointment_views``."""
+minutes and begin within weeks: what is known of those is said in ``queries.appointment_views``."""
 
 
 class Appointment(Base):
