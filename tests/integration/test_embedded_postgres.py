@@ -141,9 +141,7 @@ def test_a_dropped_database_is_gone_although_somebody_is_connected(postgres: Emb
 START_AND_STAY = """
 import sys, time
 from pathlib import Path
-from service.sessions import connect
-from service.sessions import connect
-from service.stack.postgres import EmbeddedPostgres
+from service.lab.postgres import EmbeddedPostgres
 
 server = EmbeddedPostgres(Path(sys.argv[1]))
 server.start()

@@ -15,7 +15,7 @@ from service.postgres.sessions import connect
 from tests.counting import assert_true
 from tests.records import ask, created, deliver, failed, open_engine, row, rows, submit, wait_for_the_others
 
-MIGRATIONS = Path(schema.__file__).parents[1] / "migrations" / "versions"
+MIGRATIONS = Path(schema.__file__).parents[2] / "migrations" / "versions"
 LOCK = "hashtextextended('cobalt-appointments migrations', 0)"
 WAITING = """SELECT count(*) FROM pg_locks
   WHERE locktype = 'advisory' AND NOT granted AND database = (SELECT oid FROM pg_database
