@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from service.cobalt.signing import sign
 from service.errors import DatabaseUnavailableError
 from service.web.app import create_app
-from tests.asgi_client import client_of
 from tests.records import until
 from tests.settings import settings_from
+from tests.web_client import client_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

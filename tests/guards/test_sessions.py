@@ -8,7 +8,7 @@ from pathlib import Path
 PROJECT = Path(__file__).parents[2]
 OPENS = re.compile(r"psycopg\.connect\(|Connection\.connect\(")
 PLACE = "service/postgres/sessions.py"
-CONTROL = "tests/integration/test_sessions.py"
+CONTROL = "tests/integration/postgres/test_sessions.py"
 """Looks at a session that is not pinned, too."""
 
 

@@ -27,9 +27,9 @@ from service.usecases.access.api_keys import create_key
 from service.usecases.events.apply_events import apply
 from service.usecases.submissions.submit import Submitter
 from service.web.app import create_app
-from tests.asgi_client import WebClient, client_of
 from tests.conftest import fresh_database
 from tests.settings import settings_from
+from tests.web_client import WebClient, client_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -19,9 +19,9 @@ from service.postgres.models import Appointment
 from service.postgres.queries import appointment_views
 from service.requests.schema import LONGEST_METADATA, LONGEST_NOTE
 from service.usecases.access.accounts import add_account
-from tests.asgi_client import client_of
 from tests.integration.web.conftest import BODY, Api, work_once
 from tests.records import wait_for_the_others
+from tests.web_client import client_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

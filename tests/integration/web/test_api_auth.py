@@ -12,9 +12,9 @@ from service import cobalt
 from service.postgres.engine import transaction
 from service.postgres.queries import api_keys
 from service.usecases.access.api_keys import create_key
-from tests.asgi_client import client_of
 from tests.integration.web.conftest import BODY, Api
 from tests.settings import settings_from
+from tests.web_client import client_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

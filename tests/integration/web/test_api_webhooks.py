@@ -13,9 +13,9 @@ from sqlalchemy import text
 from service.cobalt.signing import HEADER, sign
 from service.postgres.engine import transaction
 from service.postgres.models import Base
-from tests.asgi_client import client_of
 from tests.integration.web.conftest import WEBHOOK_SECRET, Api, webhook_body
 from tests.seed_payloads import SEED_PAYLOADS
+from tests.web_client import client_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

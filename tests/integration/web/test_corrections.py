@@ -37,11 +37,6 @@ REFUSED = Rejected(400, "mrn is not good", datetime.now(UTC))
 LOST = Unclear("ReadTimeout")
 
 
-@pytest.fixture
-def cobalt() -> FakeCobalt:
-    return FakeCobalt()
-
-
 class Desk:
     """A person at the API, and a worker behind it."""
 

@@ -17,9 +17,9 @@ from sqlalchemy import text
 from service.errors import KeyInUseError, KeyReusedError
 from service.postgres.engine import transaction
 from service.usecases.access.idempotency import Answer, Once, do_once, forget_answers
-from tests.asgi_client import client_of
 from tests.integration.web.conftest import BODY
 from tests.records import rows
+from tests.web_client import client_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,8 +10,8 @@ import pytest
 from flask import Response, stream_with_context
 
 from service.web.policy.auth import requires
-from tests.asgi_client import client_of
 from tests.integration.web.conftest import Api
+from tests.web_client import client_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,9 +11,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service.cobalt.signing import HEADER, sign
 from service.web.views.metrics import StandingCollector
-from tests.asgi_client import client_of
 from tests.integration.web.conftest import BODY, WEBHOOK_SECRET, webhook_body
 from tests.settings import settings_from
+from tests.web_client import client_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,11 +13,11 @@ from service.postgres.queries import appointment_views
 from service.postgres.sessions import connect
 from service.usecases.access.api_keys import create_key
 from service.web.app import create_app
-from tests.asgi_client import client_of
 from tests.integration.web.conftest import BODY, environment_for
 from tests.records import until
 from tests.settings import settings_from
 from tests.standby import Pair, opened_pair
+from tests.web_client import client_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
