@@ -145,8 +145,9 @@ def json_object(reply: Received) -> dict[str, Any]:
 
 
 def _message(reply: Received) -> str:
-    message = json_object(reply).get("message")
-    text = message if isinstance(message, str) and message.strip() else f"HTTP {reply.status}"
+    told = json_object(reply)
+    said = (told.get(name) for name in ("message", "error"))  # with or without `success` beside it [P]
+    text = next((one for one in said if isinstance(one, str) and one.strip()), f"HTTP {reply.status}")
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()[:SHOWN]
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from service.domain.event_bodies import Unreadable, read_body
 from service.domain.failures import Category, classify
+from service.domain.published_names import DATA, ENVELOPE, as_envelope
 from service.domain.times import occurred_at, read_written
 
 
@@ -65,7 +66,7 @@ class Event(NamedTuple):
 
 
 def read_event(raw: bytes, *, received_at: datetime) -> Event:
-    """Read the body of a webhook, in either documented shape ([S]; [P] adds `job_id`).
+    """Read the body of a webhook, in any documented shape ([S]; [P] adds `job_id`, and EHR sync has other names).
 
     `received_at` (aware, UTC) stands in for a missing or implausible `created`.
 
@@ -78,24 +79,24 @@ def read_event(raw: bytes, *, received_at: datetime) -> Event:
 
 
 def event_from(payload: dict[str, Any], *, received_at: datetime) -> Event:
-    """Read an event that was fetched with `GET /webhook-events`; the type may stand in `event_type` [P].
+    """Read a row of `GET /webhook-events`, in any published shape [P], or an event that was recorded.
 
-    It is written as JSON and read like a webhook, so that one reader decides about all. `raw`, where needed,
-    is that JSON.
+    It is written as JSON in the shape of a webhook and read like one, so that one reader decides about all. `raw`,
+    where needed, is that JSON.
 
     Raises:
         Unreadable: as `read_event`, or the payload is not JSON.
     """
     try:
-        raw = json.dumps(payload).encode()
+        raw = json.dumps(as_envelope(payload)).encode()
     except (TypeError, ValueError, RecursionError):
         raise Unreadable("not JSON values") from None
     return read_event(raw, received_at=received_at)
 
 
 def _event(payload: dict[str, Any], *, raw: bytes | None, received_at: datetime) -> Event:
-    event_type = _id(payload, "type") or _id(payload, "event_type")
-    event_id = _id(payload, "id")
+    event_type = _id(payload, *ENVELOPE["type"])
+    event_id = _id(payload, *ENVELOPE["id"])
     if event_id is None:
         raise Unreadable("id is missing")
     if event_type is None:
@@ -106,7 +107,7 @@ def _event(payload: dict[str, Any], *, raw: bytes | None, received_at: datetime)
         if kind:
             raise Unreadable("data is missing" if data is None else "data is not an object")
         data = {}
-    appointment_id = _id(data, "appointment_id", within="data.")
+    appointment_id = _id(data, *_names_of_appointment(event_type), within="data.")
     if kind and appointment_id is None:
         raise Unreadable("data.appointment_id is missing")
     return Event(
@@ -117,7 +118,7 @@ def _event(payload: dict[str, Any], *, raw: bytes | None, received_at: datetime)
         account_reference=_id(payload, "access_token_reference_id"),
         cobalt_appointment_id=appointment_id,
         cobalt_job_id=_id(payload, "job_id") or _id(data, "job_id", within="data."),
-        mrn=_id(data, "mrn", within="data."),
+        mrn=_id(data, *DATA["mrn"], within="data."),
         confirmation=_confirmation(data) if kind is Kind.CREATED else None,
         failure=_failure(data) if kind is Kind.FAILED else None,
         payload=payload,
@@ -126,6 +127,14 @@ def _event(payload: dict[str, Any], *, raw: bytes | None, received_at: datetime)
 
 
 _KINDS = {kind.value: kind for kind in Kind}
+_LIVE_FETCH = "appointment.live_fetch_completed"
+
+
+def _names_of_appointment(event_type: str) -> tuple[str, ...]:
+    """Say where an event of a type has its appointment's id; `data.id` of others is a patient's, or a note's."""
+    is_of_one = event_type.startswith("appointment.") and event_type != _LIVE_FETCH
+    return DATA["appointment_id"] if is_of_one else DATA["appointment_id"][:1]
+
 
 CLOCK_SKEW = timedelta(minutes=5)
 """How far Cobalt's clock may be ahead of ours: what Kerberos allows, far more than two synchronised clocks differ."""
@@ -136,18 +145,18 @@ def _occurred_at(payload: dict[str, Any], received_at: datetime) -> datetime:
 
     By the time of receipt and not by now, so that an event which is judged again is judged as before.
     """
-    said = occurred_at(payload.get("created"))
+    said = next((at for name in ENVELOPE["created"] if (at := occurred_at(payload.get(name)))), None)
     return received_at if said is None or said > received_at + CLOCK_SKEW else said
 
 
 def _confirmation(data: dict[str, Any]) -> Confirmation:
-    date_time = _text(data.get("date_time"))
+    date_time = next((text for name in DATA["date_time"] if (text := _text(data.get(name)))), "")
     zone_name = _text(data.get("timezone")).strip() or None
     return Confirmation(
         date_time=date_time,
         timezone=zone_name,
         start=read_written(date_time),
-        provider_id=_id(data, "provider_id", within="data."),
+        provider_id=_id(data, *DATA["provider_id"], within="data."),
         provider_name=_text(data.get("provider_name")).strip() or None,
         secondary_provider_id=_id(data, "secondary_provider_id", within="data."),
     )
@@ -165,22 +174,26 @@ def _failure(data: dict[str, Any]) -> Failure:
 _LONGEST_ID = 200  # Cobalt's are below 40; an index entry must stay below a third of PostgreSQL's 8 kB page
 
 
-def _id(fields: dict[str, Any], name: str, *, within: str = "") -> str | None:
-    """Return an id as text: trimmed, a number written as JavaScript would; None for blank or other types."""
-    value = fields.get(name)
-    if value is None:
-        return None
+def _id(fields: dict[str, Any], *names: str, within: str = "") -> str | None:
+    """Return an id as text, under the first name that has one: trimmed, a number written as JavaScript would.
+
+    Blank and other types are none.
+    """
+    for name in names:
+        text = _as_id(fields.get(name))
+        if len(text) > _LONGEST_ID:
+            raise Unreadable(f"{within}{name} is longer than {_LONGEST_ID} characters")
+        if text:
+            return text
+    return None
+
+
+def _as_id(value: object) -> str:
     if isinstance(value, str):
-        text = value.strip()
-    elif isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    elif isinstance(value, float) and value.is_integer():
-        text = str(int(value))
-    else:
-        text = str(value)
-    if len(text) > _LONGEST_ID:
-        raise Unreadable(f"{within}{name} is longer than {_LONGEST_ID} characters")
-    return text or None
+        return value.strip()
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return ""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _text(value: object) -> str:

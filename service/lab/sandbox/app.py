@@ -12,7 +12,8 @@ from service.lab.sandbox.control import control
 from service.lab.sandbox.faults import Chance, Faults
 from service.lab.sandbox.fields import RefusedError, read_date
 from service.lab.sandbox.registrations import registrations
-from service.lab.sandbox.replies import authenticate_account, read_body, reply, reply_failed
+from service.lab.sandbox.replies import ERROR_SHAPE, authenticate_account, read_body, reply, reply_failed
+from service.lab.sandbox.rows import page_of
 from service.lab.sandbox.settings import Settings
 from service.lab.sandbox.timers import Timers
 from service.lab.sandbox.webhooks import Webhooks
@@ -32,9 +33,10 @@ def create_app(settings: Settings, faults: Faults, seed: str) -> Flask:
 
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
+    app.config[ERROR_SHAPE] = settings.error_shape
     app.register_error_handler(RefusedError, _refused)
     app.register_error_handler(HTTPException, _http_problem)
-    app.register_blueprint(_appointments(settings, chance, bookings), url_prefix="/v1")
+    app.register_blueprint(_appointments(settings, chance, bookings, webhooks), url_prefix="/v1")
     app.register_blueprint(registrations(settings, webhooks), url_prefix="/v1")
     app.register_blueprint(control(chance, bookings, webhooks), url_prefix="/_sandbox")
     return app
@@ -60,12 +62,12 @@ def created_reply(shape: str, appointment: Appointment) -> dict[str, object]:
             return {"success": True, "data": {"appointment_id": one, "message": PROCESSING}}
 
 
-def _appointments(settings: Settings, chance: Chance, bookings: Bookings) -> Blueprint:
+def _appointments(settings: Settings, chance: Chance, bookings: Bookings, webhooks: Webhooks) -> Blueprint:
     views = Blueprint("appointments", __name__)
 
     @views.post("/appointments")
     def create_appointment() -> Response:
-        account = authenticate_account(settings)
+        account = authenticate_account(settings, bookings.refused)
 
         def work() -> Response:
             made = bookings.create(account, read_body())
@@ -76,7 +78,7 @@ def _appointments(settings: Settings, chance: Chance, bookings: Bookings) -> Blu
 
     @views.patch("/appointments/<appointment_id>")
     def update_appointment(appointment_id: str) -> Response:
-        account = authenticate_account(settings)
+        account = authenticate_account(settings, bookings.refused)
 
         def work() -> Response:
             bookings.correct(account, appointment_id, read_body())
@@ -87,7 +89,7 @@ def _appointments(settings: Settings, chance: Chance, bookings: Bookings) -> Blu
 
     @views.get("/appointments")
     def list_appointments() -> Response:
-        account = authenticate_account(settings)
+        account = authenticate_account(settings, bookings.refused)
         bookings.count("lists")
         first, last = (read_date(name, request.args.get(name, "")) for name in ("start_date", "end_date"))
         found = bookings.listed(account, first, last, request.args.get("patient_mrn"))
@@ -95,14 +97,10 @@ def _appointments(settings: Settings, chance: Chance, bookings: Bookings) -> Blu
 
     @views.get("/webhook-events")
     def list_webhook_events() -> Response:
-        account = authenticate_account(settings)
+        account = authenticate_account(settings, bookings.refused)
         bookings.count("event_queries")
-        job_id = request.args.get("job_id", "")
-        if not job_id:
-            raise RefusedError(400, "job_id is required")
-        events = bookings.events_of(account, job_id)
-        found = [{"event_type": event.content["type"], **event.content} for event in events]
-        return reply({"webhook_events": found})
+        events = bookings.events_of(account, request.args.get("job_id"))
+        return reply(page_of(events, request.args, webhooks.tries, settings))
 
     return views
 

@@ -2,10 +2,21 @@
 
 import zlib
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 
 from service.lab.sandbox.events import iso
 from service.lab.sandbox.settings import TIMEZONE
+
+PATIENT = {
+    "patient_name": "Zephyrine Quillfeather",
+    "patient_date_of_birth": "1931-07-09",
+    "patient_phone": "+1 555 019 8877",
+    "insurance": {"payer": "Gryphon Mutual", "member_id": "GM-55012-77"},
+    "diagnoses": [{"code": "Z73.1", "description": "Accentuated whimsy"}],
+    "medications": ["Moonwort tincture"],
+    "notes": "Prefers the window seat.",
+}
+"""What the list tells of everyone, beyond what anybody needs who only asks what became of an appointment."""
 
 
 @dataclass(kw_only=True)
@@ -70,6 +81,20 @@ def created_data(appointment: Appointment, *, later: bool) -> dict[str, object]:
     }
 
 
+def synced_data(appointment: Appointment) -> dict[str, object]:
+    """The `data` of an event of EHR sync, with the odd sample's numeric MRN and short offset."""
+    mrn = appointment.fields["mrn"]
+    start = appointment.starts_at.astimezone(timezone(timedelta(hours=-7)))
+    return {
+        "id": appointment.id,
+        "patient_mrn": int(mrn) if mrn.isdecimal() else mrn,
+        "datetime": start.strftime("%Y-%m-%dT%H:%M:%S-7:00"),
+        "patient_name": PATIENT["patient_name"],
+        "provider_name": appointment.provider_name,
+        "status": appointment.status,
+    }
+
+
 def list_entry(appointment: Appointment) -> dict[str, object]:
     """One entry of `GET /appointments`, times in UTC."""
     fields = appointment.fields
@@ -85,6 +110,7 @@ def list_entry(appointment: Appointment) -> dict[str, object]:
         "location": fields["location"],
         "created_at": iso(appointment.created_at),
         "object_metadata": {"source": appointment.source},
+        **PATIENT,
     }
 
 

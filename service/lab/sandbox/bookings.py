@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 
-from service.lab.sandbox.appointments import Appointment, created_data, list_entry
+from service.lab.sandbox.appointments import Appointment, created_data, list_entry, synced_data
 from service.lab.sandbox.events import Event, iso, new_event
 from service.lab.sandbox.faults import Chance
 from service.lab.sandbox.fields import RefusedError, check, corrected, read_attributes
@@ -30,6 +30,7 @@ class Bookings:
     """Every appointment and event of this sandbox.
 
     Attributes:
+        refused: accounts whose login to their EHR does not work any more.
         unsettled: appointments whose event has not been handed to the webhooks yet.
     """
 
@@ -38,6 +39,7 @@ class Bookings:
         self.events: dict[str, Event] = {}
         self.counts: Counter[str] = Counter()
         self.unsettled = 0
+        self.refused: frozenset[str] = frozenset()
         self._settings = settings
         self._chance = chance
         self._timers = timers
@@ -112,10 +114,11 @@ class Bookings:
             and mrn in {None, one.fields["mrn"]}
         ]
 
-    def events_of(self, account: str, job_id: str) -> list[Event]:
-        """The account's events of one operation, oldest first; none until it has ended."""
+    def events_of(self, account: str, job_id: str | None) -> list[Event]:
+        """The account's events, oldest first: of one operation, which has none until it has ended, or all."""
         with self._lock:
-            return [event for event in self._events_by_job.get(job_id, []) if event.account == account]
+            events = self._events_by_job.get(job_id, []) if job_id else self.events.values()
+            return [event for event in events if event.account == account]
 
     def count(self, what: str) -> int:
         """Add one to a count that `/_sandbox/stats` shows, and return it."""
@@ -176,7 +179,8 @@ class Bookings:
         appointment.outcome = outcome.name
         if outcome is CREATED:
             appointment.state, kind = "scheduled", "appointment.created"
-            data = created_data(appointment, later=later)
+            synced = appointment.source == "ehr" and self._settings.staff_shape == "sync"
+            data = synced_data(appointment) if synced else created_data(appointment, later=later)
         else:
             appointment.state, kind = "failed", "appointment.failed"
             data = failure_data(outcome, appointment.id, appointment.fields, later=later)

@@ -18,7 +18,16 @@ from service.lab.sandbox.faults import RATES, Faults
 from service.lab.sandbox.outcomes import trigger_table
 from service.lab.sandbox.replies import is_web_address
 from service.lab.sandbox.server import Server
-from service.lab.sandbox.settings import EVENT_CLOCKS, REPLY_SHAPES, WEBHOOK_SHAPES, Settings
+from service.lab.sandbox.settings import (
+    ERROR_SHAPES,
+    EVENT_CLOCKS,
+    REPLY_SHAPES,
+    ROW_IDS,
+    ROW_SHAPES,
+    STAFF_SHAPES,
+    WEBHOOK_SHAPES,
+    Settings,
+)
 
 # click keeps the lines of a paragraph that starts with \b.
 EPILOG = "\b\nWhat is asked for decides the outcome:\n" + trigger_table()
@@ -118,6 +127,20 @@ def _rates(command: Callable[..., Any]) -> Callable[..., Any]:
     type=click.Choice(WEBHOOK_SHAPES),
     default="seed",
     help="later: with job_id, reasons, conflict_details and UTC times.",
+)
+@click.option("--row-shape", type=click.Choice(ROW_SHAPES), default="b", help="A row of GET /webhook-events.")
+@click.option(
+    "--row-ids",
+    type=click.Choice(ROW_IDS),
+    default="same",
+    help="Whether a row in shape b has the id of its webhook, or its own.",
+)
+@click.option("--error-shape", type=click.Choice(ERROR_SHAPES), default="success", help="The reply to a bad call.")
+@click.option(
+    "--staff-shape",
+    type=click.Choice(STAFF_SHAPES),
+    default="webhook",
+    help="sync: what staff made is told as EHR sync does, with data.id, patient_mrn and datetime.",
 )
 @click.option("--event-clock", type=click.Choice(EVENT_CLOCKS), default="seconds", help="Of `created`.")
 @click.option("--strict-time", is_flag=True, help='Refuse "10:00": a separate time must be h:mm am/pm.')

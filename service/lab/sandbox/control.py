@@ -74,7 +74,8 @@ def _add_records(views: Blueprint, bookings: Bookings, webhooks: Webhooks) -> No
     @views.get("/deliveries")
     def show_deliveries() -> Response:
         """Every try to hand over an event, in the order the tries ended."""
-        return reply({"deliveries": [asdict(delivery) for delivery in list(webhooks.deliveries)]})
+        made = list(webhooks.deliveries)
+        return reply({"deliveries": [{**asdict(delivery), "at": iso(delivery.at)} for delivery in made]})
 
     @views.get("/stats")
     def show_stats() -> Response:
@@ -111,6 +112,16 @@ def _add_switches(views: Blueprint, chance: Chance, bookings: Bookings, webhooks
         except ValueError as problem:
             raise RefusedError(400, str(problem)) from None
         return show_faults()
+
+    @views.put("/refused")
+    def refuse_accounts() -> Response:
+        """Have the logins of the accounts in `{"accounts": [...]}` work no more, and those of all others again."""
+        body = read_body()
+        accounts = body.get("accounts") if isinstance(body, dict) else None
+        if not isinstance(accounts, list):
+            raise RefusedError(400, "accounts must be a list")
+        bookings.refused = frozenset(map(str, accounts))
+        return reply({"accounts": sorted(bookings.refused)})
 
     @views.post("/redeliver")
     def redeliver() -> Response:

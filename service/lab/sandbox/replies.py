@@ -1,14 +1,17 @@
 """What every view shares: who is calling, what they sent, and the shape of an answer."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 import httpx
-from flask import Response, request
+from flask import Response, current_app, request
 
 from service.lab.sandbox.events import stringify
 from service.lab.sandbox.fields import RefusedError
 from service.lab.sandbox.settings import Settings
+
+ERROR_SHAPE = "SANDBOX_ERROR_SHAPE"
+LOGIN_REQUIRED = "login_required"
 
 
 def reply(body: Mapping[str, object], status: int = 200) -> Response:
@@ -17,8 +20,20 @@ def reply(body: Mapping[str, object], status: int = 200) -> Response:
 
 
 def reply_failed(status: int, message: str) -> Response:
-    """Cobalt's error reply."""
-    return reply({"success": False, "message": message}, status)
+    """Cobalt's error reply, in the shape that the sandbox speaks."""
+    shape = current_app.config.get(ERROR_SHAPE)
+    body: dict[str, object]
+    if message == LOGIN_REQUIRED:
+        beside = {"success": False, "message": "The login to the EHR does not work any more"}
+        return reply({**(beside if shape == "success" else {}), "error": message}, status)
+    match shape:
+        case "message":
+            body = {"message": message}
+        case "error":
+            body = {"error": message}
+        case _:
+            body = {"success": False, "message": message}
+    return reply(body, status)
 
 
 def read_body() -> object:
@@ -45,16 +60,22 @@ def authenticate_client(settings: Settings) -> None:
         raise RefusedError(401, "Invalid client_id or client_secret")
 
 
-def authenticate_account(settings: Settings) -> str:
+def authenticate_account(settings: Settings, refused: Container[str] = ()) -> str:
     """Check all three headers; the account the `access_token` belongs to.
 
+    Args:
+        settings: For what is right.
+        refused: Accounts whose login to their EHR does not work any more.
+
     Raises:
-        RefusedError: 401.
+        RefusedError: 401, or 403 for a refused account.
     """
     authenticate_client(settings)
     account = settings.accounts.get(request.headers.get("access_token", ""))
     if account is None:
         raise RefusedError(401, "Invalid access_token")
+    if account in refused:
+        raise RefusedError(403, LOGIN_REQUIRED)
     return account
 
 

@@ -3,7 +3,10 @@
 import itertools
 import threading
 import time
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 
 import httpx
@@ -27,6 +30,7 @@ class Delivery:
     status: int | None
     error: str | None
     seconds: float
+    at: datetime
 
 
 class Webhooks:
@@ -36,6 +40,7 @@ class Webhooks:
         self.secret = secret
         self.urls: dict[str, str] = {}
         self.deliveries: list[Delivery] = []
+        self._tries: dict[str, list[Delivery]] = defaultdict(list)
         self.pending = 0
         self._timers = timers
         self._ids = itertools.count(1)
@@ -73,6 +78,11 @@ class Webhooks:
                 self.pending += 1
             self._try(event, url, 1)
 
+    def tries(self, event_id: str) -> Sequence[Delivery]:
+        """How one event was delivered so far."""
+        with self._lock:
+            return list(self._tries.get(event_id, []))
+
     def _try(self, event: Event, url: str, attempt: int) -> None:
         began = time.monotonic()
         status = error = None
@@ -88,9 +98,17 @@ class Webhooks:
             status, error = None, "timeout"
         again = attempt == 1 and _worth_a_retry(status, error)
         with self._lock:
-            self.deliveries.append(
-                Delivery(event_id=event.id, url=url, attempt=attempt, status=status, error=error, seconds=seconds)
+            made = Delivery(
+                event_id=event.id,
+                url=url,
+                attempt=attempt,
+                status=status,
+                error=error,
+                seconds=seconds,
+                at=datetime.now(UTC),
             )
+            self.deliveries.append(made)
+            self._tries[event.id].append(made)
             if not again:
                 self.pending -= 1
         if again:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from service.domain.event_bodies import Unreadable
 from service.domain.events import Confirmation, Event, Kind, event_from, read_event
 from service.domain.failures import Category
+from service.domain.published_names import DATA, ENVELOPE
 from service.domain.times import instants, occurred_at
 from service.domain.zones import find_zone
 from tests.seed_payloads import SEED_PAYLOADS
@@ -484,8 +485,8 @@ def test_a_fetched_event_may_name_its_type_in_event_type_and_its_job_beside() ->
 
 
 def test_a_fetched_event_that_cannot_be_stored_keeps_bytes_that_read_the_same() -> None:
-    event = event_from(envelope(x="a\x00\ud800"), received_at=RECEIVED_AT)
-    assert event.payload["x"] == "a\ufffd\ufffd"
+    event = event_from(envelope(data={"appointment_id": "77", "x": "a\x00\ud800"}), received_at=RECEIVED_AT)
+    assert event.payload["data"]["x"] == "a\ufffd\ufffd"
     assert event.raw is not None
     assert read(event.raw) == event
 
@@ -493,12 +494,12 @@ def test_a_fetched_event_that_cannot_be_stored_keeps_bytes_that_read_the_same() 
 @pytest.mark.parametrize("odd", [{1, 2}, float("nan"), float("inf"), b"x", [10**5000]])
 def test_a_fetched_event_that_is_no_json_is_unreadable(odd: object) -> None:
     with pytest.raises(Unreadable):
-        event_from(envelope(x=odd), received_at=RECEIVED_AT)
+        event_from(envelope(data={"appointment_id": "77", "x": odd}), received_at=RECEIVED_AT)
 
 
 def test_a_fetched_event_that_holds_itself_is_unreadable() -> None:
     payload = envelope()
-    payload["x"] = payload
+    payload["data"]["x"] = payload
     with pytest.raises(Unreadable):
         event_from(payload, received_at=RECEIVED_AT)
 
@@ -511,10 +512,10 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
     max_leaves=8,
 )
-ENVELOPE_FIELDS = ["id", "type", "event_type", "created", "job_id", "access_token_reference_id", "data"]
+ENVELOPE_FIELDS = [*(name for names in ENVELOPE.values() for name in names), "event", "body"]
 CREATED_FIELDS = ["date_time", "timezone", "provider_id", "provider_name", "secondary_provider_id"]
 FAILED_FIELDS = ["failure_reason", "reasons", "conflict_type", "visit_type"]
-FIELDS = [*ENVELOPE_FIELDS, "appointment_id", "mrn", *CREATED_FIELDS, *FAILED_FIELDS]
+FIELDS = [*ENVELOPE_FIELDS, *(name for names in DATA.values() for name in names), *CREATED_FIELDS, *FAILED_FIELDS]
 
 
 def check(event: Event) -> None:
