@@ -11,7 +11,7 @@ from service.postgres.models.counts import (
     OutcomeCount,
 )
 from service.postgres.models.events import Delivery, Event, Quarantined
-from service.postgres.models.histories import Correction, Decision, ImportedRow, Submission
+from service.postgres.models.histories import Call, Correction, Decision, ImportedRow
 
 __all__ = [
     "APPOINTMENT_COUNT_DELTAS",
@@ -24,6 +24,7 @@ __all__ = [
     "Appointment",
     "AppointmentCount",
     "Base",
+    "Call",
     "ChangeMark",
     "Correction",
     "Decision",
@@ -34,5 +35,4 @@ __all__ = [
     "OutcomeCount",
     "PhiRead",
     "Quarantined",
-    "Submission",
 ]

@@ -10,6 +10,8 @@ from sqlalchemy.dialects.postgresql import JSON
 from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from service.domain.comparing import comparable
+from service.domain.submission import FIRST, Submission
+from service.postgres.conditions import IS_AWAITED, IS_NOT_ACCEPTED, IS_QUEUED, IS_UNCONFIRMED, quoted
 from service.postgres.models.base import NOW, Base
 
 UNUSUAL: LiteralString = (
@@ -59,7 +61,7 @@ class Appointment(Base):
     cobalt_appointment_id: Mapped[str | None]
     cobalt_job_id: Mapped[str | None]
 
-    submission: Mapped[str] = mapped_column(server_default="queued")
+    submission: Mapped[str] = mapped_column(server_default=FIRST.value)
     tries: Mapped[int] = mapped_column(server_default="0", comment="Calls to Cobalt in the current attempt")
     last_error: Mapped[str | None]
     due_at: Mapped[datetime] = mapped_column(server_default=NOW, comment="When the worker looks at it next")
@@ -100,14 +102,14 @@ class Appointment(Base):
 
     __table_args__ = (
         CheckConstraint("status IN ('processing', 'created', 'failed')", name="status"),
-        CheckConstraint(
-            "submission IN ('queued', 'sending', 'accepted', 'unconfirmed', 'rejected')", name="submission"
-        ),
+        CheckConstraint(f"submission IN ({quoted(Submission)})", name="submission"),
         CheckConstraint("(status = 'failed') = (failure IS NOT NULL)", name="failed_has_a_failure"),
         CheckConstraint("(status = 'created') = (confirmation IS NOT NULL)", name="created_is_confirmed"),
         CheckConstraint("(status = 'processing') = (settled_at IS NULL)", name="settled_has_a_time"),
-        CheckConstraint("submission <> 'sending' OR lease_until IS NOT NULL", name="sending_has_a_lease"),
-        CheckConstraint("submission <> 'accepted' OR cobalt_appointment_id IS NOT NULL", name="accepted_has_an_id"),
+        CheckConstraint(f"submission <> '{Submission.SENDING}' OR lease_until IS NOT NULL", name="sending_has_a_lease"),
+        CheckConstraint(
+            f"submission <> '{Submission.ACCEPTED}' OR cobalt_appointment_id IS NOT NULL", name="accepted_has_an_id"
+        ),
         CheckConstraint("learned_from IN ('webhook', 'poll', 'spool', 'replay')", name="learned_from"),
         Index(
             "uq_appointments_cobalt_appointment_id",
@@ -120,9 +122,9 @@ class Appointment(Base):
         *(
             Index(f"ix_appointments_{name}", "account", "due_at", postgresql_where=text(where))
             for name, where in (
-                ("queued", "status = 'processing' AND submission = 'queued'"),
-                ("awaited", "status = 'processing' AND submission IN ('accepted', 'unconfirmed')"),
-                ("unconfirmed", "submission = 'unconfirmed'"),
+                ("queued", IS_QUEUED),
+                ("awaited", IS_AWAITED),
+                ("unconfirmed", IS_UNCONFIRMED),
             )
         ),
         Index("ix_appointments_processing", "requested_at", postgresql_where=text("status = 'processing'")),
@@ -147,8 +149,8 @@ class Appointment(Base):
             for name, columns, where in (
                 ("failure_category_created_at", ("failure_category", "created_at"), "failure_category IS NOT NULL"),
                 ("failure_category_updated_at", ("failure_category", "updated_at"), "failure_category IS NOT NULL"),
-                ("submission_created_at", ("submission", "created_at"), "submission <> 'accepted'"),
-                ("submission_updated_at", ("submission", "updated_at"), "submission <> 'accepted'"),
+                ("submission_created_at", ("submission", "created_at"), IS_NOT_ACCEPTED),
+                ("submission_updated_at", ("submission", "updated_at"), IS_NOT_ACCEPTED),
                 ("unusual_created_at", ("created_at", "updated_at", "starts_at"), UNUSUAL),
                 ("unusual_updated_at", ("updated_at", "created_at", "starts_at"), UNUSUAL),
             )

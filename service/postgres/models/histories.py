@@ -8,10 +8,11 @@ from typing import Any
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, SmallInteger, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from service.domain.submission import CallOutcome
 from service.postgres.models.base import NOW, Base
 
 
-class Submission(Base):
+class Call(Base):
     """One call to Cobalt on behalf of an appointment, written down before it is made."""
 
     __tablename__ = "submissions"
@@ -33,7 +34,11 @@ class Submission(Base):
     __table_args__ = (
         CheckConstraint("operation IN ('create', 'correct')", name="operation"),
         Index("uq_submissions_appointment_id_attempt_try", "appointment_id", "attempt", "try", unique=True),
-        Index("ix_submissions_accepted_late", "ended_at", postgresql_where=text("outcome = 'accepted_late'")),
+        Index(
+            "ix_submissions_accepted_late",
+            "ended_at",
+            postgresql_where=text(f"outcome = '{CallOutcome.ACCEPTED_LATE}'"),
+        ),
     )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
 from psycopg.rows import args_row
 
 from service.domain.comparing import comparable
+from service.domain.submission import Submission
 from service.errors import NotFoundError
 from service.postgres.models import UNUSUAL
 
@@ -203,7 +204,11 @@ def page_query(
 
 def _statuses(filters: Mapping[str, Any]) -> Sequence[LiteralString | None]:
     """Say by which statuses to walk: None where an index finds the rows without."""
-    if "status" in filters or filters.keys() & _FOUND_ANYHOW or filters.get("submission", "accepted") != "accepted":
+    if (
+        "status" in filters
+        or filters.keys() & _FOUND_ANYHOW
+        or filters.get("submission", Submission.ACCEPTED) != Submission.ACCEPTED
+    ):
         return [None]
     return ["processing"] if filters.get("overdue") else ["processing", "created", "failed"]
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from sqlalchemy import func, select, text
 
 from service.domain.comparing import comparable
+from service.domain.submission import Submission
 from service.domain.zones import find_zone
+from service.postgres.conditions import IS_AWAITED, IS_UNCONFIRMED
 from service.postgres.models import Appointment, Event
 from service.postgres.queries.appointments import REFERENCES
 from service.postgres.queries.due import count_due, counting, granted, selecting
@@ -61,16 +63,13 @@ FROM due WHERE a.id = due.id
 RETURNING {returning}
 """
 # What waits for its outcome; and what was given up before an event came that may be its own: see hurry.
-_WHICH = (
-    "status = 'processing' AND submission IN ('accepted', 'unconfirmed')",
-    "status = 'failed' AND submission = 'unconfirmed'",
-)
+_WHICH = (IS_AWAITED, f"status = 'failed' AND {IS_UNCONFIRMED}")
 _COUNTS = [counting(which) for which in _WHICH]
 _CLAIMS = [text(_CLAIM.format(due=selecting(which), returning=_RETURNING)) for which in _WHICH]
 
 _OPEN = text(f"""
 SELECT {_RETURNING} FROM appointments a
-WHERE status = 'processing' AND submission IN ('accepted', 'unconfirmed') AND sent_at >= :since
+WHERE {IS_AWAITED} AND sent_at >= :since
 ORDER BY sent_at
 """)  # noqa: S608 (constants)
 
@@ -109,15 +108,15 @@ def open_questions(session: Session, *, since: datetime) -> list[Question]:
 
 # It waits for who is just looking at a row: else the event came too late for that look, and nobody would look again
 # for a long time. In the order of the ids, as everyone locks rows.
-HURRY = """
+HURRY = f"""
 WITH waiting AS (
   SELECT id FROM appointments
-  WHERE submission = 'unconfirmed' AND coalesce(mrn_key, mrn) = ANY({mrns}) AND status <> 'created'
-    AND cobalt_appointment_id IS NULL AND due_at > {now}
+  WHERE {IS_UNCONFIRMED} AND coalesce(mrn_key, mrn) = ANY({{mrns}}) AND status <> 'created'
+    AND cobalt_appointment_id IS NULL AND due_at > {{now}}
   ORDER BY id FOR NO KEY UPDATE
 )
-UPDATE appointments a SET due_at = {now} FROM waiting WHERE a.id = waiting.id
-"""
+UPDATE appointments a SET due_at = {{now}} FROM waiting WHERE a.id = waiting.id
+"""  # noqa: S608 (constants)
 """Has unconfirmed submissions for these patients looked at at once: an event came that may be theirs.
 
 ``mrns`` are comparable.
@@ -136,7 +135,7 @@ def find_rivals(session: Session, question: Question) -> Sequence[Appointment]:
             Appointment.id != question.appointment_id,
             Appointment.status != "created",
             Appointment.cobalt_appointment_id.is_(None),
-            Appointment.submission.in_(["sending", "unconfirmed"]),
+            Appointment.submission.in_([Submission.SENDING, Submission.UNCONFIRMED]),
         )
     ).all()
 

@@ -5,19 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from service.domain.submission import CallOutcome
+from service.postgres.conditions import IS_UNCONFIRMED
+
 if TYPE_CHECKING:
     import psycopg
 
 # All on partial indexes: what is still to be done is few, however much is settled. What is settled is counted already.
-_OPEN = """
+_OPEN = f"""
 SELECT count(*), extract(epoch FROM now() - min(requested_at))::float8,
-  (SELECT count(*) FROM appointments WHERE submission = 'unconfirmed'),
+  (SELECT count(*) FROM appointments WHERE {IS_UNCONFIRMED}),
   (SELECT count(*) FROM events WHERE disposition = 'unmatched'),
   (SELECT count(*) FROM events WHERE of_another_account IS TRUE AND disposition = 'unmatched'),
   (SELECT count(*) FROM quarantine WHERE replayed_at IS NULL AND dismissed_at IS NULL),
-  (SELECT count(*) FROM submissions WHERE outcome = 'accepted_late')
+  (SELECT count(*) FROM submissions WHERE outcome = '{CallOutcome.ACCEPTED_LATE}')
 FROM appointments WHERE status = 'processing'
-"""
+"""  # noqa: S608 (constants)
 _SETTLED = """
 SELECT status, sum(count)::bigint FROM (
   SELECT status, count FROM appointment_counts WHERE per = 'ever'

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, or_, select
 
+from service.domain.submission import CallOutcome
 from service.errors import NotFoundError
-from service.postgres.models import Appointment, Correction, Decision, Delivery, Event, Submission
+from service.postgres.models import Appointment, Call, Correction, Decision, Delivery, Event
 from service.postgres.queries.appointments import find_names
-from service.postgres.queries.submissions import ACCEPTED_LATE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -32,7 +32,7 @@ class History:
 
     appointment: Appointment
     corrections: Sequence[Correction]
-    submissions: Sequence[Submission]
+    submissions: Sequence[Call]
     decisions: Sequence[Decision]
     events: Sequence[Event]
     foreign: Collection[str]
@@ -48,10 +48,8 @@ def get_history(session: Session, appointment_id: str) -> History:
     row = session.get(Appointment, appointment_id)
     if row is None:
         raise NotFoundError("there is no appointment with this id")
-    calls = session.scalars(
-        select(Submission).where(Submission.appointment_id == row.id).order_by(Submission.attempt, Submission.try_)
-    ).all()
-    late = [one.cobalt_appointment_id for one in calls if one.outcome == ACCEPTED_LATE]
+    calls = session.scalars(select(Call).where(Call.appointment_id == row.id).order_by(Call.attempt, Call.try_)).all()
+    late = [one.cobalt_appointment_id for one in calls if one.outcome == CallOutcome.ACCEPTED_LATE]
     events = session.scalars(select(Event).where(_about(row, late)).order_by(Event.received_at, Event.id)).all()
     return History(
         row,

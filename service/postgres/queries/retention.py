@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select, text
 
+from service.domain.submission import TO_BE_SENT
+from service.postgres.conditions import IS_UNCONFIRMED, quoted
 from service.postgres.models import Correction
 from service.postgres.queries import events
 
@@ -147,16 +149,16 @@ def _has_text(fields: str) -> str:
     return " OR ".join(f"({fields}) ->> '{name}' IS NOT NULL" for name in sorted(FREE_TEXT))
 
 
-_SETTLED = "appointments.status <> 'processing' AND appointments.submission NOT IN ('queued', 'sending')"
+_SETTLED = f"appointments.status <> 'processing' AND appointments.submission NOT IN ({quoted(TO_BE_SENT)})"
 # Nobody has submitted what these events are about, and nobody waits for what they say.
-_GIVEN_UP = """
+_GIVEN_UP = f"""
   events.received_at < :rows_before AND events.disposition = 'unmatched' AND events.appointment_id IS NULL
   AND NOT EXISTS (
     SELECT FROM appointments a WHERE a.cobalt_appointment_id = events.cobalt_appointment_id)
   AND NOT EXISTS (
-    SELECT FROM appointments a WHERE a.submission = 'unconfirmed' AND a.status <> 'created'
+    SELECT FROM appointments a WHERE a.{IS_UNCONFIRMED} AND a.status <> 'created'
     AND a.cobalt_appointment_id IS NULL AND coalesce(a.mrn_key, a.mrn) = events.mrn)
-"""
+"""  # noqa: S608 (constants)
 _GIVE_UP = text(f"""
 UPDATE events SET disposition = 'ignored', payload = '{{}}', raw = NULL, mrn = NULL
 WHERE id = ANY(:ids) AND {_GIVEN_UP}

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import insert, text, update
 
-from service.postgres.models import Submission
+from service.domain.submission import CallOutcome, Cause, Submission, follow
+from service.postgres.conditions import IS_QUEUED
+from service.postgres.models import Call
 from service.postgres.queries.due import counting, granted, selecting
 
 if TYPE_CHECKING:
@@ -15,10 +17,6 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from sqlalchemy.orm import Session
-
-
-ACCEPTED_LATE = "accepted_late"
-"""The outcome of a call that Cobalt took, when the appointment had moved on: there may be a second booking."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,40 +46,41 @@ class Claim:
         return "correct" if self.cobalt_appointment_id else "create"
 
 
-_QUEUED = "status = 'processing' AND submission = 'queued'"
-COUNT_QUEUED = counting(_QUEUED)
+COUNT_QUEUED = counting(IS_QUEUED)
 """Counts what waits to be sent; for ``count_due``."""
 
 _CLAIM = text(f"""
-WITH due AS ({selecting(_QUEUED)})
+WITH due AS ({selecting(IS_QUEUED)})
 UPDATE appointments a SET
-  submission = 'sending', tries = a.tries + 1, sent_at = :now, lease_until = :lease_until, due_at = :lease_until,
-  updated_at = :now, version = a.version + 1
+  submission = '{follow(Submission.QUEUED, Cause.CLAIMED)}', tries = a.tries + 1, sent_at = :now,
+  lease_until = :lease_until, due_at = :lease_until, updated_at = :now, version = a.version + 1
 FROM due WHERE a.id = due.id
 RETURNING a.id AS appointment_id, a.account, a.attempt, a.tries, a.cobalt_appointment_id, a.request,
   a.accepted_request, a.sent_at,
   a.request_id
 """)  # noqa: S608 (constants)
 
-_EXPIRE = text("""
+_LOST = f"submission = '{Submission.SENDING}' AND lease_until < :now"
+
+_EXPIRE = text(f"""
 WITH lost AS (
-  SELECT id FROM appointments WHERE submission = 'sending' AND lease_until < :now
+  SELECT id FROM appointments WHERE {_LOST}
   ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
 )
 UPDATE appointments a SET
-  submission = 'unconfirmed', lease_until = NULL, last_error = :error, due_at = :now, updated_at = :now,
-  version = a.version + 1,
+  submission = '{follow(Submission.SENDING, Cause.LOST)}', lease_until = NULL, last_error = :error,
+  due_at = :now, updated_at = :now, version = a.version + 1,
   -- A correction may have been taken at any time since it was sent; see record_reply.
   attempt_since = COALESCE(a.attempt_since, a.sent_at - CAST(:margin AS interval))
 FROM lost WHERE a.id = lost.id
 RETURNING a.id, a.attempt, a.tries
-""")
+""")  # noqa: S608 (constants)
 
 # Without an end: the reply may come yet, and is then written down in its place.
-_LOSE = text("""
-UPDATE submissions SET outcome = 'lost', error = :error
+_LOSE = text(f"""
+UPDATE submissions SET outcome = '{CallOutcome.LOST}', error = :error
 WHERE appointment_id = :appointment_id AND attempt = :attempt AND try = :tries
-""")
+""")  # noqa: S608 (constants)
 
 
 def claim(session: Session, *, allowed: Mapping[str, int], now: datetime, lease_until: datetime) -> list[Claim]:
@@ -96,7 +95,7 @@ def claim(session: Session, *, allowed: Mapping[str, int], now: datetime, lease_
     claims = [Claim(**row) for row in rows.mappings()]
     if claims:
         session.execute(
-            insert(Submission),
+            insert(Call),
             [
                 {
                     "appointment_id": one.appointment_id,
@@ -115,10 +114,7 @@ def find_expired(session: Session, *, now: datetime) -> list[str]:
     """Find the ids at Cobalt of corrections whose call's lease has run out; their locks come before the rows'."""
     return list(
         session.scalars(
-            text(
-                "SELECT cobalt_appointment_id FROM appointments WHERE submission = 'sending' AND lease_until < :now"
-                " AND cobalt_appointment_id IS NOT NULL"
-            ),
+            text(f"SELECT cobalt_appointment_id FROM appointments WHERE {_LOST} AND cobalt_appointment_id IS NOT NULL"),  # noqa: S608 (constants)
             {"now": now},
         )
     )
@@ -143,7 +139,7 @@ def write_down(
     session: Session,
     one: Claim,
     *,
-    outcome: str,
+    outcome: CallOutcome,
     cobalt_id: str | None,
     http_status: int | None,
     error: str | None,
@@ -151,11 +147,11 @@ def write_down(
 ) -> None:
     """Write down how a claimed call went."""
     session.execute(
-        update(Submission)
+        update(Call)
         .where(
-            Submission.appointment_id == one.appointment_id,
-            Submission.attempt == one.attempt,
-            Submission.try_ == one.tries,
+            Call.appointment_id == one.appointment_id,
+            Call.attempt == one.attempt,
+            Call.try_ == one.tries,
         )
         .values(outcome=outcome, cobalt_appointment_id=cobalt_id, http_status=http_status, error=error, ended_at=now)
     )

@@ -10,6 +10,7 @@ from service.domain.failures import Category
 from service.domain.request_fields import start_of
 from service.domain.starts import Fit
 from service.domain.states import EVER, Status
+from service.domain.submission import WITH_COBALT, Cause, Submission, allows, follow
 from service.domain.zones import find_zone
 from service.errors import ConflictError, NotFoundError
 from service.postgres.engine import transaction
@@ -115,7 +116,7 @@ def abandon_by_hand(engine: Engine, appointment_id: str, *, person: Person) -> N
         row = appointments.lock_appointment(session, appointment_id)
         if row is None:
             raise NotFoundError("there is no appointment with this id")
-        if row.status != Status.PROCESSING or row.submission not in {"unconfirmed", "accepted"}:
+        if row.status != Status.PROCESSING or row.submission not in WITH_COBALT:
             raise ConflictError("this appointment does not wait for Cobalt")
         now = datetime.now(UTC)
         decisions.record(session, row, "abandoned", person=person, now=now, cobalt_ids=row.candidates)
@@ -129,7 +130,7 @@ def give_up(engine: Engine, question: Question) -> bool:
     now = datetime.now(UTC)
     with transaction(engine) as session:
         row = appointments.lock_appointment(session, question.appointment_id)
-        if row is None or row.submission != "unconfirmed" or row.sent_at != question.sent_at or row.candidates:
+        if row is None or row.submission != Submission.UNCONFIRMED or row.sent_at != question.sent_at or row.candidates:
             return False
         decisions.record(session, row, "gave_up", person=None, now=now)
         _refuse(session, row, now=now)
@@ -159,7 +160,7 @@ def _get_waiting(session: Session, appointment_id: str) -> Appointment:
 
 def _give(session: Session, row: Appointment, cobalt_id: str, *, now: datetime, overdue_after: timedelta) -> None:
     take_back(row)
-    row.submission = "accepted"
+    row.submission = follow(row.submission, Cause.FOUND)
     row.cobalt_appointment_id = cobalt_id
     row.accepted_at = now
     row.accepted_request = row.request
@@ -177,7 +178,7 @@ def _give(session: Session, row: Appointment, cobalt_id: str, *, now: datetime, 
 def _lock_waiting(session: Session, appointment_id: str) -> Appointment | None:
     """Lock an appointment if it still waits to learn its id at Cobalt."""
     row = appointments.lock_appointment(session, appointment_id)
-    if row is None or row.submission != "unconfirmed" or row.cobalt_appointment_id or row.status == "created":
+    if row is None or row.cobalt_appointment_id or not allows(row.submission, Cause.FOUND) or row.status == "created":
         return None
     return row
 

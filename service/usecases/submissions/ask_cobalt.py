@@ -15,6 +15,7 @@ from service.domain.event_bodies import Unreadable
 from service.domain.events import event_from
 from service.domain.evidence import Evidence, from_event
 from service.domain.states import Disposition
+from service.domain.submission import Submission
 from service.domain.times import occurred_at
 from service.errors import AppointmentsError, CobaltError
 from service.postgres.engine import transaction
@@ -142,7 +143,7 @@ class Asker:
         if self._apply(own, now):
             return "settled"
         if (
-            question.submission == "unconfirmed"
+            question.submission == Submission.UNCONFIRMED
             and self._evidence_stays_away(question)
             and give_up(self._engine, question)
         ):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from service.domain.request_fields import read_start, refuse_skipped
 from service.domain.states import Status, begin_attempt
+from service.domain.submission import Cause, allows, follow
 from service.errors import ConflictError, NotFoundError
 from service.postgres.models import Correction
 from service.postgres.queries import appointments, events
@@ -68,7 +69,7 @@ def correct(
     agree(row)
     if row.status != Status.FAILED:
         raise ConflictError(f"only a failed appointment can be corrected; this one is {row.status}")
-    if row.submission == "sending":
+    if not allows(row.submission, Cause.ASKED):
         raise ConflictError("a call to Cobalt is under way for this appointment; ask again when it is answered")
     request = check(_changed(row.request, wanted.changes))
     start = read_start(request)
@@ -123,7 +124,8 @@ def _begin_attempt(session: Session, row: Appointment, request_id: str) -> None:
     row.failures = standing.failures
     row.failure = row.failure_category = row.settled_at = row.learned_from = None
     row.discrepancies, row.candidates = [], []
-    row.submission, row.tries, row.asks, row.last_error = "queued", 0, 0, None
+    row.submission = follow(row.submission, Cause.ASKED)
+    row.tries, row.asks, row.last_error = 0, 0, None
     row.accepted_at = None
     row.due_at = row.updated_at = row.requested_at = now
     row.version += 1

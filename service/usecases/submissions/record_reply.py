@@ -10,6 +10,7 @@ from service import cobalt
 from service.domain.failures import Category
 from service.domain.request_fields import in_doubt
 from service.domain.states import EVER, Status, reopen
+from service.domain.submission import CAUSES, CallOutcome, Cause, allows, follow
 from service.postgres.engine import transaction
 from service.postgres.queries import appointments, events, submissions
 from service.usecases.events.match_waiting import match_waiting
@@ -51,7 +52,7 @@ def record_reply(
         cobalt_id = reply.cobalt_appointment_id if isinstance(reply, cobalt.Accepted) else claim.cobalt_appointment_id
         events.lock_ids(session, [cobalt_id] if cobalt_id else [])
         row = appointments.lock_appointment(session, claim.appointment_id)
-        if row is None or not _is_awaited(row, claim):
+        if row is None or not _is_awaited(row, claim, reply):
             known = row.cobalt_appointment_id if row else None
             late = isinstance(reply, cobalt.Accepted) and reply.cobalt_appointment_id != known
             _write_down(session, claim, reply, now, late=late)
@@ -66,10 +67,10 @@ def record_reply(
         return row.submission
 
 
-def _is_awaited(row: Appointment, claim: Claim) -> bool:
+def _is_awaited(row: Appointment, claim: Claim, reply: cobalt.Reply) -> bool:
     """Tell whether an appointment still waits for the reply to this very call."""
     latest = (row.attempt, row.tries) == (claim.attempt, claim.tries)
-    return latest and row.submission in {"sending", "unconfirmed"}
+    return latest and allows(row.submission, CAUSES[_OUTCOMES[type(reply)]])
 
 
 def _apply(session: Session, row: Appointment, reply: cobalt.Reply, now: datetime, took: timedelta) -> None:
@@ -90,7 +91,7 @@ def _apply(session: Session, row: Appointment, reply: cobalt.Reply, now: datetim
 
 def _doubt(session: Session, row: Appointment, error: str, now: datetime) -> None:
     """Nobody knows whether Cobalt took it: evidence has to say, it is never sent again blindly."""
-    row.submission = "unconfirmed"
+    row.submission = follow(row.submission, Cause.UNCLEAR)
     row.last_error = error
     row.due_at = now
     if row.cobalt_appointment_id and row.sent_at:
@@ -109,7 +110,7 @@ def _accept(session: Session, row: Appointment, reply: cobalt.Accepted, now: dat
     # A new id is this attempt's alone; under a known one, events of earlier attempts may still come.
     row.attempt_since = EVER if row.cobalt_appointment_id is None else _began_at(reply.replied_at, took)
     take_back(row)
-    row.submission = "accepted"
+    row.submission = follow(row.submission, Cause.TAKEN)
     row.cobalt_appointment_id = cobalt_id
     row.cobalt_job_id = reply.job_id or row.cobalt_job_id
     row.accepted_at = now
@@ -129,7 +130,7 @@ def take_back(row: Appointment) -> None:
 
 
 def _reject(session: Session, row: Appointment, reply: cobalt.Rejected, now: datetime, took: timedelta) -> None:
-    row.submission = "rejected"
+    row.submission = follow(row.submission, Cause.REFUSED)
     row.last_error = f"HTTP {reply.http_status}"
     if row.cobalt_appointment_id is not None:
         row.attempt_since = _began_at(reply.replied_at, took)
@@ -144,12 +145,12 @@ def _reject(session: Session, row: Appointment, reply: cobalt.Rejected, now: dat
 
 
 def _requeue(row: Appointment, error: str, due_at: datetime) -> None:
+    row.submission = follow(row.submission, Cause.NEVER_LEFT)
     if row.cobalt_appointment_id and row.status == Status.CREATED:
         # Cobalt booked an earlier attempt meanwhile: this correction is not needed any more.
-        row.submission = "accepted"
+        row.submission = follow(row.submission, Cause.BOOKED)
         row.attempt_since = row.attempt_since or row.ruling_at
         return
-    row.submission = "queued"
     row.last_error = error
     row.due_at = due_at
 
@@ -175,7 +176,7 @@ def _write_down(session: Session, claim: Claim, reply: cobalt.Reply, now: dateti
     submissions.write_down(
         session,
         claim,
-        outcome=submissions.ACCEPTED_LATE if late else _OUTCOMES[type(reply)],
+        outcome=CallOutcome.ACCEPTED_LATE if late else _OUTCOMES[type(reply)],
         cobalt_id=reply.cobalt_appointment_id if isinstance(reply, cobalt.Accepted) else None,
         http_status=getattr(reply, "http_status", None),
         error=reply.reason if isinstance(reply, cobalt.Rejected) else getattr(reply, "error", None),
@@ -184,10 +185,10 @@ def _write_down(session: Session, claim: Claim, reply: cobalt.Reply, now: dateti
 
 
 _OUTCOMES = {
-    cobalt.Accepted: "accepted",
-    cobalt.NeverLeft: "never_left",
-    cobalt.Throttled: "throttled",
-    cobalt.Unauthorized: "unauthorized",
-    cobalt.Rejected: "rejected",
-    cobalt.Unclear: "unclear",
+    cobalt.Accepted: CallOutcome.ACCEPTED,
+    cobalt.NeverLeft: CallOutcome.NEVER_LEFT,
+    cobalt.Throttled: CallOutcome.THROTTLED,
+    cobalt.Unauthorized: CallOutcome.UNAUTHORIZED,
+    cobalt.Rejected: CallOutcome.REJECTED,
+    cobalt.Unclear: CallOutcome.UNCLEAR,
 }

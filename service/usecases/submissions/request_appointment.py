@@ -10,6 +10,7 @@ from service.domain.exact_json import is_kept_by_jsonb
 from service.domain.ids import new_id
 from service.domain.request_fields import read_start, refuse_skipped
 from service.domain.states import EVER
+from service.domain.submission import FIRST
 from service.errors import InvalidFieldsError
 from service.postgres.models import Appointment
 from service.usecases.access.accounts import account_timezones
@@ -76,7 +77,7 @@ def new_appointment(account: str, wanted: AppointmentRequest) -> Appointment:
         details=wanted.metadata,
         details_as_given=None if is_kept_by_jsonb(wanted.metadata) else wanted.metadata,
         request_id=wanted.request_id,
-        submission="queued",
+        submission=FIRST,
         tries=0,
         due_at=now,
         failures=0,

@@ -9,6 +9,7 @@ from typing import Any
 
 from service.domain.failures import Category
 from service.domain.states import Disposition, Status
+from service.domain.submission import Submission
 from service.postgres.queries.appointment_views import SORTS
 from service.postgres.queries.events import Source
 from service.web.schemas.appointments import ReplayOut
@@ -26,7 +27,7 @@ def _of(field: Any) -> list[str]:  # noqa: ANN401 (marshmallow's)
 ENUMERATIONS: dict[str, list[str]] = {
     "Status": list(Status),
     "FailureCategory": list(Category),
-    "SubmissionState": _of(ListQuery().fields["submission"]),
+    "SubmissionState": list(Submission),
     "Disposition": list(Disposition),
     "EventDisposition": KEPT,
     "WaitsFor": list(WAITED_FOR),

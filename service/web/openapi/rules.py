@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from service.domain.submission import Submission
 from service.web.schemas.appointments import APPOINTMENT_ID
 
 _EXAMPLE = {
@@ -36,7 +37,7 @@ _APPOINTMENT: dict[str, Any] = {
         "type": "new_patient",
     },
     "submission": {
-        "state": "accepted",
+        "state": Submission.ACCEPTED.value,
         "tries": 1,
         "last_error": None,
         "candidates": [],

@@ -8,6 +8,7 @@ from marshmallow import Schema, fields, validate
 
 from service.domain.failures import Category
 from service.domain.states import Status
+from service.domain.submission import Submission
 from service.requests.strict import StrictSchema
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class RequestOut(Schema):
 class SubmissionOut(Schema):
     """How far the call to Cobalt has got."""
 
-    state = _choice("Where it is", ("accepted", "queued", "sending", "unconfirmed", "rejected"))
+    state = _choice("Where it is", sorted(state.value for state in Submission))
     tries = _count("Calls to Cobalt in the current attempt", 1)
     last_error = _shown_or_null("What went wrong with the last call", "ReadTimeout")
     candidates = fields.List(

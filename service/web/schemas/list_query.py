@@ -9,6 +9,7 @@ from webargs.fields import DelimitedList
 
 from service.domain.failures import Category
 from service.domain.states import Status
+from service.domain.submission import Submission
 from service.postgres.queries.appointment_views import FILTERS, SORTS, Listing
 from service.requests.schema import storable
 from service.requests.strict import StrictSchema
@@ -42,9 +43,7 @@ class ListQuery(StrictSchema):
 
     status = _choice("Only those that stand so", [status.value for status in Status])
     failure_category = _choice("Only those that failed for this cause", [category.value for category in Category])
-    submission = _choice(
-        "Only those whose call to Cobalt has got so far", ["queued", "sending", "accepted", "unconfirmed", "rejected"]
-    )
+    submission = _choice("Only those whose call to Cobalt has got so far", [state.value for state in Submission])
     account = _exactly("Only those of this linked EHR account", "clinic_1")
     mrn = _exactly(
         "Only those asked for with this MRN, however its blanks and accents are written. Needs the scope `phi`, else "

@@ -13,6 +13,7 @@ from flask.views import MethodView
 
 from service.domain.failures import Category
 from service.domain.states import Status
+from service.domain.submission import Submission
 from service.errors import InvalidFieldsError, SpoolUnavailableError
 from service.postgres.queries.outcome_times import RELATIVE_ERROR, percentile
 from service.postgres.queries.stats import Period, Pile, read_stats
@@ -30,7 +31,6 @@ LENGTHS = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
 USUAL = {"hour": 24, "day": 30}
 MOST_BUCKETS = 750
 """A month of hours, or two years of days: each is a few rows to read."""
-SUBMISSIONS = ("queued", "sending", "accepted", "unconfirmed", "rejected")
 TOLD = ("webhook", "spool", "replay", "poll")
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 
@@ -90,7 +90,7 @@ def _shown(stats: Stats, period: Period) -> dict[str, Any]:
         "as_of": _time(now),
         "submitted": all_of_them.submitted,
         "status": _every(Status, all_of_them.status),
-        "submission": _every(SUBMISSIONS, all_of_them.submission),
+        "submission": _every(Submission, all_of_them.submission),
         "failure_category": _every(Category, all_of_them.failure_category),
         "oldest_processing": oldest and {"requested_at": _time(oldest), "age_seconds": _age(oldest, now)},
         "unmatched": _pile(stats.unmatched, now),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from service.domain.events import Kind
 from service.domain.masking import know, know_named, mask_json, mask_text
+from service.domain.submission import CallOutcome, Submission
 from service.web.views.representation import FREE_TEXT, masked_request, time_text
 
 if TYPE_CHECKING:
@@ -13,21 +14,22 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from service.domain.masking import Known
-    from service.postgres.models import Appointment, Correction, Decision, Delivery, Event, Submission
+    from service.postgres.models import Appointment, Call, Correction, Decision, Delivery, Event
     from service.postgres.queries.history import History
 
 Entry = dict[str, Any]
 
-CALLS = {
+CALLS: dict[str | None, str] = {
     None: "The call to Cobalt is under way.",
-    "accepted": "Cobalt took the request.",
-    "accepted_late": "Cobalt took the request, and said so when the appointment had moved on: it may be booked twice.",
-    "never_left": "The request did not reach Cobalt; it is sent again.",
-    "throttled": "Cobalt was too busy and took nothing; the request is sent again.",
-    "unauthorized": "Cobalt refused the account's credentials and took nothing; the request is sent again.",
-    "rejected": "Cobalt refused the request.",
-    "unclear": "Cobalt's answer was lost or cannot be read: nobody knows whether it took the request.",
-    "lost": "The worker was lost during the call: nobody knows whether Cobalt took the request.",
+    CallOutcome.ACCEPTED: "Cobalt took the request.",
+    CallOutcome.ACCEPTED_LATE: "Cobalt took the request, and said so when the appointment had moved on: it may be "
+    "booked twice.",
+    CallOutcome.NEVER_LEFT: "The request did not reach Cobalt; it is sent again.",
+    CallOutcome.THROTTLED: "Cobalt was too busy and took nothing; the request is sent again.",
+    CallOutcome.UNAUTHORIZED: "Cobalt refused the account's credentials and took nothing; the request is sent again.",
+    CallOutcome.REJECTED: "Cobalt refused the request.",
+    CallOutcome.UNCLEAR: "Cobalt's answer was lost or cannot be read: nobody knows whether it took the request.",
+    CallOutcome.LOST: "The worker was lost during the call: nobody knows whether Cobalt took the request.",
 }
 SAID = {Kind.CREATED: "Cobalt said that it is booked", Kind.FAILED: "Cobalt said that it failed"}
 BECAME = {
@@ -99,18 +101,19 @@ def why(row: Appointment, decisions: Iterable[Decision]) -> str:
         return f"Cobalt said in event {row.ruling_event_id} that it is booked.{conflicts}"
     if row.status == "failed":
         return _why_failed(row, [one for one in decisions if one.attempt == row.attempt])
-    if row.submission == "queued" and row.tries:
+    if row.submission == Submission.QUEUED and row.tries:
         return f"It is sent to Cobalt again from {time_text(row.due_at)} on; try {row.tries} ended in {row.last_error}."
-    if row.submission == "accepted":
+    if row.submission == Submission.ACCEPTED:
         return f"Cobalt took it and has not told the outcome yet; it was asked {row.asks} times."
-    if row.submission == "unconfirmed" and row.candidates:
+    if row.submission == Submission.UNCONFIRMED and row.candidates:
         may_be = f"{len(row.candidates)} appointments" if len(row.candidates) > 1 else "an appointment"
         return f"Cobalt's answer was lost, and {may_be} at Cobalt may be the one: a person has to choose."
     return {
-        "queued": "It waits for a worker to take it to Cobalt.",
-        "sending": "A call to Cobalt is under way.",
-        "unconfirmed": f"Cobalt's answer was lost ({row.last_error}); evidence of what became of it is looked for.",
-    }[row.submission]
+        Submission.QUEUED: "It waits for a worker to take it to Cobalt.",
+        Submission.SENDING: "A call to Cobalt is under way.",
+        Submission.UNCONFIRMED: f"Cobalt's answer was lost ({row.last_error}); evidence of what became of it is looked "
+        "for.",
+    }[Submission(row.submission)]
 
 
 def _early(history: History) -> str:
@@ -131,7 +134,7 @@ def _early(history: History) -> str:
 def _why_failed(row: Appointment, decisions: list[Decision]) -> str:
     if row.ruling_event_id:
         return f"Cobalt said in event {row.ruling_event_id} that it failed: {row.failure_category}."
-    if row.submission == "rejected":
+    if row.submission == Submission.REJECTED:
         return f"Cobalt refused the request ({row.last_error})."
     if decisions:
         return DECIDED[decisions[-1].decision, decisions[-1].source]
@@ -154,7 +157,7 @@ def _in_order(ours: list[tuple[int, int, int, Entry]], cobalts: list[Entry]) -> 
     return [entry for _, _, _, entry in sorted(placed, key=lambda one: one[:3])]
 
 
-def _submission(one: Submission, known: Known | None) -> Entry:
+def _submission(one: Call, known: Known | None) -> Entry:
     seconds = (one.ended_at - one.began_at).total_seconds() if one.ended_at else None
     return {
         "at": one.began_at,
