@@ -17,8 +17,10 @@ from service.postgres.queries import submissions
 from service.postgres.queries.due import count_due
 from service.postgres.queries.events import Arrival, Source
 from service.usecases.events.apply_events import apply
+from service.usecases.submissions.correct import CorrectionRequest, correct
 from service.usecases.submissions.record_reply import record_reply
 from service.usecases.submissions.request_appointment import AppointmentRequest, request_appointment
+from service.usecases.submissions.submit import expire_leases
 from tests.settings import settings_from
 
 if TYPE_CHECKING:
@@ -89,6 +91,20 @@ def submit(engine: Engine, *cobalt_ids: str, **changed: Any) -> list[str]:
     for appointment_id, cobalt_id in zip(ids, cobalt_ids, strict=True):
         assert answer(engine, claims[appointment_id], accepted(cobalt_id)) == "accepted"
     return ids
+
+
+def expire_now(engine: Engine) -> int:
+    """Let the leases of all calls in flight run out; returns how many they were."""
+    with transaction(engine) as session:
+        session.execute(text("UPDATE appointments SET lease_until = now() - interval '1 second'"))
+    return expire_leases(engine)["expired"]
+
+
+def begin_correction(engine: Engine, appointment_id: str) -> None:
+    """Correct a failed appointment, as a person does."""
+    wanted = CorrectionRequest(appointment_id=appointment_id, changes={"mrn": "42"}, key_id=None, request_id="req_test")
+    with transaction(engine) as session:
+        correct(session, SETTINGS, wanted, check=lambda fields: fields)
 
 
 def created(event_id: str, cobalt_id: str, minutes: float = 0, **data: Any) -> bytes:

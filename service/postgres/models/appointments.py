@@ -122,9 +122,9 @@ class Appointment(Base):
         *(
             Index(f"ix_appointments_{name}", "account", "due_at", postgresql_where=text(where))
             for name, where in (
-                ("queued", IS_QUEUED),
+                (Submission.QUEUED, IS_QUEUED),
                 ("awaited", IS_AWAITED),
-                ("unconfirmed", IS_UNCONFIRMED),
+                (Submission.UNCONFIRMED, IS_UNCONFIRMED),
             )
         ),
         Index("ix_appointments_processing", "requested_at", postgresql_where=text("status = 'processing'")),

@@ -11,6 +11,7 @@ from sqlalchemy import select, text
 from service.domain.exact_json import document
 from service.domain.request_fields import read_taken
 from service.domain.states import Ruling, Standing, Status
+from service.domain.submission import Submission
 from service.postgres.models import Appointment
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Locked:
 
     Args:
         account: Whose it is.
+        submission: How far the call to Cobalt has got; the rule may take it on.
         asked_mrn: The MRN that was asked for.
         asked_start: The start that was asked for, aware where it was given with an offset.
         changed: Whether there is something to write back.
@@ -56,6 +58,7 @@ class Locked:
     id: str
     account: str
     standing: Standing
+    submission: Submission
     asked_mrn: str
     asked_start: datetime | None
     changed: bool = False
@@ -64,8 +67,8 @@ class Locked:
 
 # Not FOR UPDATE: events may refer to a row that is being settled.
 LOCK = """
-SELECT id, account, cobalt_appointment_id, status, attempt, attempt_since, ruling_event_id, ruling_at, failures, mrn,
-  starts_local, request ->> 'datetime' AS asked_datetime
+SELECT id, account, cobalt_appointment_id, status, attempt, attempt_since, ruling_event_id, ruling_at, failures,
+  submission, mrn, starts_local, request ->> 'datetime' AS asked_datetime
 FROM appointments WHERE cobalt_appointment_id = ANY({cobalt_ids}) ORDER BY id
 FOR NO KEY UPDATE
 """
@@ -88,15 +91,11 @@ UPDATE appointments a SET
   learned_from = CASE WHEN w.ruled THEN w.learned_from ELSE a.learned_from END,
   starts_at = CASE WHEN w.confirmation IS NULL THEN a.starts_at ELSE w.starts_at END,
   updated_at = {now}, version = a.version + 1,
-  -- A correction that still waits to be sent is not needed any more once Cobalt has booked.
-  submission = CASE WHEN w.status = 'created' AND a.submission = 'queued' AND a.cobalt_appointment_id IS NOT NULL
-    THEN 'accepted' ELSE a.submission END,
-  attempt_since = CASE WHEN w.status = 'created' AND a.submission = 'queued' AND a.cobalt_appointment_id IS NOT NULL
-    THEN COALESCE(a.attempt_since, w.ruling_at) ELSE a.attempt_since END
+  submission = w.submission, attempt_since = w.attempt_since
 FROM jsonb_to_recordset({rows}) AS w(
   id text, status text, failures int, ruling_event_id text, ruling_at timestamptz, ruled bool, confirmation jsonb,
   failure_category text, failure jsonb, discrepancies text[], starts_at timestamptz, settled_at timestamptz,
-  learned_from text)
+  learned_from text, submission text, attempt_since timestamptz)
 WHERE a.id = w.id
 """
 """Writes back what the rule decided; ``rows`` is what ``settled_rows`` makes."""
@@ -179,6 +178,7 @@ _SEEN = [
     "ruling_event_id",
     "ruling_at",
     "failures",
+    "submission",
     "mrn",
     "starts_local",
 ]
@@ -207,6 +207,7 @@ def _locked(row: Mapping[Any, Any]) -> Locked:
             ruling=Ruling(row["ruling_at"], row["ruling_event_id"] or "") if row["ruling_at"] else None,
             failures=row["failures"],
         ),
+        submission=Submission(row["submission"]),
         account=row["account"],
         asked_mrn=row["mrn"],
         asked_start=row["starts_local"] if given is None else read_taken(given),
@@ -219,6 +220,8 @@ def _written(row: Locked) -> dict[str, Any]:
         "id": row.id,
         "status": row.standing.status,
         "failures": row.standing.failures,
+        "attempt_since": row.standing.since,
+        "submission": row.submission,
         "ruling_event_id": (ruling.event_id or None) if ruling else None,
         "ruling_at": ruling.occurred_at if ruling else None,
         "ruled": outcome is not None,

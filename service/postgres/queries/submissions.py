@@ -14,7 +14,7 @@ from service.postgres.queries.due import counting, granted, selecting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from sqlalchemy.orm import Session
 
@@ -69,9 +69,7 @@ WITH lost AS (
 )
 UPDATE appointments a SET
   submission = '{follow(Submission.SENDING, Cause.LOST)}', lease_until = NULL, last_error = :error,
-  due_at = :now, updated_at = :now, version = a.version + 1,
-  -- A correction may have been taken at any time since it was sent; see record_reply.
-  attempt_since = COALESCE(a.attempt_since, a.sent_at - CAST(:margin AS interval))
+  due_at = :now, updated_at = :now, version = a.version + 1
 FROM lost WHERE a.id = lost.id
 RETURNING a.id, a.attempt, a.tries
 """)  # noqa: S608 (constants)
@@ -120,15 +118,14 @@ def find_expired(session: Session, *, now: datetime) -> list[str]:
     )
 
 
-def expire_leases(session: Session, *, now: datetime, error: str, margin: timedelta) -> list[str]:
+def expire_leases(session: Session, *, now: datetime, error: str) -> list[str]:
     """Make calls whose worker was lost ``unconfirmed``: nobody knows whether Cobalt took them.
 
     Args:
         now: On our clock.
         error: What the row says about it.
-        margin: How far Cobalt's clock may be behind ours.
     """
-    lost = session.execute(_EXPIRE, {"now": now, "error": error, "margin": margin}).all()
+    lost = session.execute(_EXPIRE, {"now": now, "error": error}).all()
     for appointment_id, attempt, tries in lost:
         call = {"appointment_id": appointment_id, "attempt": attempt, "tries": tries}
         session.execute(_LOSE, call | {"error": error})

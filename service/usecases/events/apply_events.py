@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from psycopg.errors import UniqueViolation
 from sqlalchemy.exc import IntegrityError
 
-from service.domain.states import Disposition, Status
+from service.domain.states import Disposition
 from service.postgres.engine import driver, transaction
 from service.postgres.pipeline import ROLLBACK, exchange
 from service.postgres.queries import door, quarantine
@@ -18,7 +18,7 @@ from service.postgres.queries.quarantine import Unread
 from service.telemetry import metrics
 from service.usecases.events.contradicting import find_contradicting, tell_of_contradictions
 from service.usecases.events.match_waiting import match_waiting
-from service.usecases.events.settling import is_of_another_account, settle, tell_of_another_account
+from service.usecases.events.settling import is_of_another_account, relieve, settle, tell_of_another_account
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -102,6 +102,7 @@ class _Decided:
         dispositions: What became of those.
         foreign: Of those, the ones of another account than the appointment's that they name -> that appointment.
         rows: The appointments that they name, by Cobalt's id, as the rule left them.
+        opened: Cobalt's ids of those whose correction is not sent any more: what waited for it can be judged.
         displaced: Earlier events that no longer decide anything.
         contradicting: Deliveries of another body under the id of a known event, for the quarantine.
     """
@@ -112,20 +113,9 @@ class _Decided:
     dispositions: Mapping[str, Disposition]
     foreign: Mapping[str, str]
     rows: Mapping[str, Locked]
+    opened: Sequence[str]
     displaced: Sequence[str]
     contradicting: Sequence[Arrival]
-
-    @property
-    def opened(self) -> list[str]:
-        """Cobalt's ids of those whose correction, which waited to be sent, is not needed any more.
-
-        What waited for it to be answered can be judged.
-        """
-        return [
-            cobalt_id
-            for cobalt_id, row in self.rows.items()
-            if row.changed and row.standing.since is None and row.standing.status is Status.CREATED
-        ]
 
 
 def _decide(link: Link, arrivals: Sequence[Arrival], now: datetime) -> PQGen[_Decided]:
@@ -146,11 +136,12 @@ def _decide(link: Link, arrivals: Sequence[Arrival], now: datetime) -> PQGen[_De
     recorded = list(new.values())
     yield from door.look_up(link, _names(recorded, found.rows))
     dispositions, foreign, displaced = _judge(recorded, found.rows, link.named, now)
+    opened = [cobalt_id for cobalt_id, row in found.rows.items() if relieve(row)]
     answers = [_answer(arrival, new, dispositions) for arrival in arrivals]
     for position in contradicting:
         answers[position] = Disposition.QUARANTINED
     return _Decided(
-        arrivals, answers, recorded, dispositions, foreign, found.rows, displaced, list(contradicting.values())
+        arrivals, answers, recorded, dispositions, foreign, found.rows, opened, displaced, list(contradicting.values())
     )
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from service.domain.states import Status, accept_attempt
+from service.domain.states import Status
+from service.domain.submission import WITH_COBALT
 from service.postgres.engine import transaction
 from service.postgres.queries import appointments, decisions, events
 from service.telemetry import log
 from service.usecases.events.match_waiting import settle_by
+from service.usecases.events.settling import begin
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -37,12 +39,13 @@ def take_early_failures(engine: Engine, question: Question) -> bool:
         row = appointments.lock_appointment(session, question.appointment_id)
         if row is None or row.status != Status.PROCESSING or row.sent_at != question.sent_at:
             return False
+        if row.submission not in WITH_COBALT:  # it turned out that this call never left
+            return False
         early = events.find_early_failures(session, row.id, sent_at=question.sent_at)
         if not early:
             return False
         decisions.record(session, row, "reassigned", person=None, now=now)
-        standing = appointments.as_locked(row).standing
-        row.attempt_since = accept_attempt(standing, min(events.read_recorded(one).occurred_at for one in early)).since
+        begin(row, min(events.read_recorded(one).occurred_at for one in early))
         session.flush()
         settle_by(session, appointments.as_locked(row), early, now=now)
     logger.warning(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from service.domain.states import Disposition
 from service.postgres.queries import appointments, events
 from service.telemetry import metrics
-from service.usecases.events.settling import is_of_another_account, settle, tell_of_another_account
+from service.usecases.events.settling import is_of_another_account, relieve, settle, tell_of_another_account
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,6 +55,7 @@ def settle_by(session: Session, row: Locked, recorded: Sequence[EventRow], *, no
         dispositions[one.id] = decision.disposition
         if decision.superseded:
             dispositions[decision.superseded] = Disposition.SUPERSEDED
+    relieve(row)
     appointments.write_outcomes(session, [row], now=now)
     events.change_dispositions(session, dispositions, appointment_id=row.id)
     for one in recorded:

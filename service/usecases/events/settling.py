@@ -9,10 +9,11 @@ from service.domain import states
 from service.domain.comparing import comparable
 from service.domain.events import Kind
 from service.domain.starts import TOLERANCE, Fit, compare
-from service.domain.states import Decision, Ruling, Status, judge
+from service.domain.states import Decision, Ruling, Status, accept_attempt, judge
+from service.domain.submission import Cause, allows, follow
 from service.domain.times import first_instant, instants, is_plausible
 from service.domain.zones import find_zone
-from service.postgres.queries.appointments import Locked, Outcome
+from service.postgres.queries.appointments import Locked, Outcome, as_locked
 from service.telemetry import log
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from service.domain.events import Confirmation, Event
     from service.domain.failures import Category
+    from service.postgres.models import Appointment
 
 logger = log.get_logger(__name__)
 
@@ -44,6 +46,31 @@ def settle(row: Locked, event: Event, *, source: str, now: datetime) -> Decision
         row.outcome = _outcome(row, event, source, now)
     row.changed = row.changed or decision.standing != before
     return decision
+
+
+def relieve(row: Locked) -> bool:
+    """Have a correction that waits to be sent wait no longer where Cobalt has booked the appointment without it.
+
+    From then on it is known when the attempt began: what waited for that can be judged.
+
+    Args:
+        row: Changed in place; the caller writes it back.
+
+    Returns:
+        Whether there was one.
+    """
+    ruling = row.standing.ruling
+    if row.standing.status is not Status.CREATED or ruling is None or not allows(row.submission, Cause.BOOKED):
+        return False
+    row.submission = follow(row.submission, Cause.BOOKED)
+    row.standing = accept_attempt(row.standing, row.standing.since or ruling.occurred_at)
+    row.changed = True
+    return True
+
+
+def begin(row: Appointment, since: datetime) -> None:
+    """Note when, on Cobalt's clock, the attempt began that a whole row is at."""
+    row.attempt_since = accept_attempt(as_locked(row).standing, since).since
 
 
 def is_of_another_account(row: Locked, event: Event, named: Collection[tuple[str, str]]) -> bool:

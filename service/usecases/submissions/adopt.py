@@ -17,7 +17,7 @@ from service.postgres.engine import transaction
 from service.postgres.queries import appointments, asking, decisions, events
 from service.telemetry import log
 from service.usecases.events.match_waiting import match_waiting
-from service.usecases.events.settling import refuse
+from service.usecases.events.settling import begin, refuse
 from service.usecases.submissions.record_reply import CLOCK_MARGIN, take_back
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def _give(session: Session, row: Appointment, cobalt_id: str, *, now: datetime, 
     row.accepted_request = row.request
     row.last_error = None
     row.candidates = []
-    row.attempt_since = EVER
+    begin(row, EVER)
     row.due_at = now + overdue_after
     row.updated_at = now
     row.version += 1

@@ -14,7 +14,7 @@ from service.domain.submission import CAUSES, CallOutcome, Cause, allows, follow
 from service.postgres.engine import transaction
 from service.postgres.queries import appointments, events, submissions
 from service.usecases.events.match_waiting import match_waiting
-from service.usecases.events.settling import refuse
+from service.usecases.events.settling import begin, refuse, relieve
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -69,8 +69,11 @@ def record_reply(
 
 def _is_awaited(row: Appointment, claim: Claim, reply: cobalt.Reply) -> bool:
     """Tell whether an appointment still waits for the reply to this very call."""
-    latest = (row.attempt, row.tries) == (claim.attempt, claim.tries)
-    return latest and allows(row.submission, CAUSES[_OUTCOMES[type(reply)]])
+    cause = CAUSES[_OUTCOMES[type(reply)]]
+    if (row.attempt, row.tries) != (claim.attempt, claim.tries) or not allows(row.submission, cause):
+        return False
+    # What has failed meanwhile is a person's: it is not sent again by itself, though it turns out that it was not sent.
+    return cause is not Cause.NEVER_LEFT or row.status != Status.FAILED
 
 
 def _apply(session: Session, row: Appointment, reply: cobalt.Reply, now: datetime, took: timedelta) -> None:
@@ -78,11 +81,11 @@ def _apply(session: Session, row: Appointment, reply: cobalt.Reply, now: datetim
         case cobalt.Accepted():
             _accept(session, row, reply, now, took)
         case cobalt.NeverLeft():
-            _requeue(row, reply.error, now + back_off(row.tries))
+            _requeue(session, row, reply.error, now=now, due_at=now + back_off(row.tries))
         case cobalt.Throttled():
-            _requeue(row, "HTTP 429", now + reply.retry_after + _jitter(FIRST_BACK_OFF))
+            _requeue(session, row, "HTTP 429", now=now, due_at=now + reply.retry_after + _jitter(FIRST_BACK_OFF))
         case cobalt.Unauthorized():
-            _requeue(row, f"HTTP {reply.http_status}", now + UNAUTHORIZED_PAUSE)
+            _requeue(session, row, f"HTTP {reply.http_status}", now=now, due_at=now + UNAUTHORIZED_PAUSE)
         case cobalt.Rejected():
             _reject(session, row, reply, now, took)
         case cobalt.Unclear():
@@ -94,9 +97,16 @@ def _doubt(session: Session, row: Appointment, error: str, now: datetime) -> Non
     row.submission = follow(row.submission, Cause.UNCLEAR)
     row.last_error = error
     row.due_at = now
+    suppose_begun(session, row, now)
+
+
+def suppose_begun(session: Session, row: Appointment, now: datetime) -> None:
+    """Suppose of a correction of which nobody knows whether Cobalt took it that it did, when it was sent.
+
+    What waited for its beginning is applied.
+    """
     if row.cobalt_appointment_id and row.sent_at:
-        # A correction: if it was taken, then not before it was sent. What waited for this to be known may come.
-        row.attempt_since = row.sent_at - CLOCK_MARGIN
+        begin(row, row.sent_at - CLOCK_MARGIN)
         row.accepted_request = in_doubt(row.accepted_request or {}, row.request)
         session.flush()
         match_waiting(session, row.cobalt_appointment_id, now=now)
@@ -108,7 +118,7 @@ def _accept(session: Session, row: Appointment, reply: cobalt.Accepted, now: dat
         _doubt(session, row, "Cobalt answered with the id of another appointment", now)
         return
     # A new id is this attempt's alone; under a known one, events of earlier attempts may still come.
-    row.attempt_since = EVER if row.cobalt_appointment_id is None else _began_at(reply.replied_at, took)
+    begin(row, EVER if row.cobalt_appointment_id is None else _began_at(reply.replied_at, took))
     take_back(row)
     row.submission = follow(row.submission, Cause.TAKEN)
     row.cobalt_appointment_id = cobalt_id
@@ -133,24 +143,25 @@ def _reject(session: Session, row: Appointment, reply: cobalt.Rejected, now: dat
     row.submission = follow(row.submission, Cause.REFUSED)
     row.last_error = f"HTTP {reply.http_status}"
     if row.cobalt_appointment_id is not None:
-        row.attempt_since = _began_at(reply.replied_at, took)
+        begin(row, _began_at(reply.replied_at, took))
     session.flush()
     outcome = appointments.as_locked(row)
-    if outcome.standing.status is not Status.PROCESSING:
-        return
     refuse(outcome, Category.REJECTED_BY_COBALT, reply.reason, occurred_at=reply.replied_at, now=now)
     appointments.write_outcomes(session, [outcome], now=now)
     if row.cobalt_appointment_id:
         match_waiting(session, row.cobalt_appointment_id, now=now)
 
 
-def _requeue(row: Appointment, error: str, due_at: datetime) -> None:
+def _requeue(session: Session, row: Appointment, error: str, *, now: datetime, due_at: datetime) -> None:
     row.submission = follow(row.submission, Cause.NEVER_LEFT)
-    if row.cobalt_appointment_id and row.status == Status.CREATED:
-        # Cobalt booked an earlier attempt meanwhile: this correction is not needed any more.
-        row.submission = follow(row.submission, Cause.BOOKED)
-        row.attempt_since = row.attempt_since or row.ruling_at
+    outcome = appointments.as_locked(row)
+    if row.cobalt_appointment_id and relieve(outcome):  # Cobalt booked an earlier attempt meanwhile
+        row.submission, row.attempt_since = outcome.submission, outcome.standing.since
+        session.flush()
+        match_waiting(session, row.cobalt_appointment_id, now=now)
         return
+    if row.cobalt_appointment_id:
+        row.attempt_since = None  # what was supposed when the lease ended was wrong
     row.last_error = error
     row.due_at = due_at
 

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING
 import structlog
 
 from service import cobalt
-from service.domain.request_fields import as_sent, changed_fields, in_doubt
+from service.domain.request_fields import as_sent, changed_fields
 from service.errors import DatabaseUnavailableError
 from service.postgres.engine import transaction
 from service.postgres.queries import appointments, events, submissions
 from service.postgres.queries.due import count_due
 from service.telemetry import log, metrics
 from service.usecases.access.accounts import get_credentials
-from service.usecases.events.match_waiting import match_waiting
-from service.usecases.submissions.record_reply import CLOCK_MARGIN, UNAUTHORIZED_PAUSE, record_reply
+from service.usecases.submissions.record_reply import UNAUTHORIZED_PAUSE, record_reply, suppose_begun
 from service.usecases.submissions.slots import Slots
 
 if TYPE_CHECKING:
@@ -160,17 +159,12 @@ def expire_leases(engine: Engine) -> dict[str, int]:
     """Notice calls whose worker was lost in the middle; returns counts."""
     now = datetime.now(UTC)
     with transaction(engine) as session:
-        held = submissions.find_expired(session, now=now)
-        events.lock_ids(session, held)
-        lost = submissions.expire_leases(
-            session, now=now, error="the worker was lost during the call", margin=CLOCK_MARGIN
-        )
+        events.lock_ids(session, submissions.find_expired(session, now=now))
+        lost = submissions.expire_leases(session, now=now, error="the worker was lost during the call")
         for appointment_id in lost:
             row = appointments.lock_appointment(session, appointment_id)
-            if row and row.cobalt_appointment_id in held:  # a correction: what waited for it can be judged now
-                row.accepted_request = in_doubt(row.accepted_request or {}, row.request)
-                session.flush()
-                match_waiting(session, row.cobalt_appointment_id, now=now)
+            if row:
+                suppose_begun(session, row, now)
     for appointment_id in lost:
         logger.warning("submission unconfirmed: its worker was lost", appointment_id=appointment_id)
     return {"expired": len(lost)}

@@ -18,13 +18,13 @@ from service.postgres.queries.events import Arrival, Source
 from service.postgres.queries.quarantine import Unread
 from service.usecases.events.apply_events import apply
 from service.usecases.events.replay import replay
-from tests.integration.usecases.submissions.test_submission import begin_correction
 from tests.records import (
     FIELDS,
     NOON,
     accepted,
     answer,
     ask,
+    begin_correction,
     claim,
     columns,
     created,

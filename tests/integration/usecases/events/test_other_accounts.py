@@ -24,12 +24,12 @@ from service.usecases.submissions.adopt import adopt_by_hand
 from service.usecases.submissions.ask_cobalt import sweep_unmatched
 from tests.fake_cobalt import FakeCobalt, look
 from tests.integration.usecases.submissions.test_asking import SETTINGS, entry, fetched, overdue
-from tests.integration.usecases.submissions.test_submission import begin_correction
 from tests.records import (
     ACCOUNT,
     accepted,
     answer,
     ask,
+    begin_correction,
     claim,
     columns,
     created,

@@ -17,7 +17,6 @@ from service.errors import DatabaseFaultError
 from service.postgres.engine import transaction
 from service.postgres.sessions import connect
 from service.usecases.access.accounts import add_account
-from service.usecases.submissions.correct import CorrectionRequest, correct
 from service.usecases.submissions.submit import Submitter, expire_leases
 from tests.answering_cobalt import Answer, AnsweringCobalt, Call, take
 from tests.records import (
@@ -27,11 +26,13 @@ from tests.records import (
     accepted,
     answer,
     ask,
+    begin_correction,
     claim,
     columns,
     created,
     deliver,
     dispositions,
+    expire_now,
     failed,
     row,
     rows,
@@ -205,13 +206,6 @@ def test_what_may_have_been_taken_or_never_will_be_is_not_sent_again(engine: Eng
     assert claim(engine, now=datetime.now(UTC) + TOMORROW) == {}
 
 
-def expire_now(engine: Engine) -> int:
-    """Let the leases of all calls in flight run out."""
-    with transaction(engine) as session:
-        session.execute(text("UPDATE appointments SET lease_until = now() - interval '1 second'"))
-    return expire_leases(engine)["expired"]
-
-
 def test_a_call_whose_worker_was_lost_is_unconfirmed_after_its_lease_and_never_made_again(engine: Engine) -> None:
     asked = ask(engine)
     claim(engine)
@@ -280,12 +274,6 @@ def test_a_reply_with_the_id_of_another_appointment_is_unconfirmed(engine: Engin
     deliver(engine, created("evt_1", "1"))
     assert columns(row(engine, one), "status") == ("created",)
     assert columns(row(engine, other), "status") == ("processing",)
-
-
-def begin_correction(engine: Engine, appointment_id: str) -> None:
-    wanted = CorrectionRequest(appointment_id=appointment_id, changes={"mrn": "42"}, key_id=None, request_id="req_test")
-    with transaction(engine) as session:
-        correct(session, SETTINGS, wanted, check=lambda fields: fields)
 
 
 REFUSALS: list[Reply] = [accepted("1"), Rejected(400, "no", NOON + timedelta(minutes=9)), Unclear("ReadTimeout")]
