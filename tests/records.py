@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text
 
 from service.cobalt import Accepted
+from service.domain.arrivals import Arrival, Source
 from service.domain.events import read_event
 from service.postgres.engine import make_engine, transaction
 from service.postgres.queries import submissions
 from service.postgres.queries.due import count_due
-from service.postgres.queries.events import Arrival, Source
 from service.usecases.events.apply_events import apply
 from service.usecases.submissions.correct import CorrectionRequest, correct
 from service.usecases.submissions.record_reply import record_reply

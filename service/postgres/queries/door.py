@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from psycopg.abc import PQGen
     from psycopg.pq.abc import PGconn
 
+    from service.domain.arrivals import Arrival
     from service.postgres.pipeline import Asked
-    from service.postgres.queries.events import Arrival
 
 
 def _statement(name: str, text: str) -> Statement:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, select, text, update
 
 from service.domain.events import Event, event_from
-from service.domain.exact_json import document
 from service.postgres.engine import driver
 from service.postgres.models import Appointment
 from service.postgres.models import Event as EventRow
-from service.postgres.queries.quarantine import Contradiction, Unread
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -21,45 +18,6 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from service.domain.states import Disposition
-
-
-class Source(StrEnum):
-    """How an event came to us."""
-
-    WEBHOOK = "webhook"
-    POLL = "poll"
-    SPOOL = "spool"
-    REPLAY = "replay"
-
-
-class Arrival(NamedTuple):
-    """One delivery of something authentic.
-
-    Args:
-        said: What Cobalt said, or bytes of its that could not be read.
-        source: How it came.
-        received_at: When, on our clock.
-        request_id: Of the HTTP request that brought it.
-        raw: Its bytes, where they are at hand.
-    """
-
-    said: Event | Unread
-    source: Source
-    received_at: datetime
-    request_id: str | None = None
-    raw: bytes | None = None
-
-    @property
-    def event(self) -> Event:
-        """What Cobalt said, where it could be read."""
-        if isinstance(self.said, Unread):
-            raise TypeError("this could not be read")
-        return self.said
-
-    def quarantined(self, reason: str, contradiction: Contradiction | None = None) -> Arrival:
-        """Make of it what goes into the quarantine."""
-        raw = document(self.event.payload) if self.raw is None else self.raw
-        return self._replace(said=Unread(raw, reason, contradiction))
 
 
 # Whoever is about to match events with a Cobalt id, or to make an id known, holds this lock on it first. So of

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
+from service.domain.arrivals import Unread
 from service.domain.ids import new_id
 from service.postgres.models import Quarantined
 
@@ -17,30 +17,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-    from service.postgres.queries.events import Arrival
-
-
-class Contradiction(NamedTuple):
-    """That an event id came before, with another body.
-
-    Args:
-        event_id: The event that was recorded under it.
-        said: SHA-256 of what the body says that came now.
-        recorded: SHA-256 of what the recorded event says.
-    """
-
-    event_id: str
-    said: bytes
-    recorded: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Unread:
-    """Authentic bytes that could not be taken as an event, and why, without a value from them."""
-
-    raw: bytes
-    reason: str
-    contradiction: Contradiction | None = None
+    from service.domain.arrivals import Arrival
 
 
 def keep(session: Session, arrivals: Sequence[Arrival]) -> None:

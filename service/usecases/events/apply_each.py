@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from service.domain.arrivals import Unread
 from service.errors import AppointmentsError
 from service.postgres.engine import refusal
-from service.postgres.queries.quarantine import Unread
 from service.telemetry import log
 from service.usecases.events.apply_events import apply
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
+    from service.domain.arrivals import Arrival
     from service.domain.states import Disposition
-    from service.postgres.queries.events import Arrival
 
 logger = log.get_logger(__name__)
 

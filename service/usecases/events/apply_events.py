@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from psycopg.errors import UniqueViolation
 from sqlalchemy.exc import IntegrityError
 
+from service.domain.arrivals import Unread
 from service.domain.states import Disposition
 from service.postgres.engine import driver, transaction
 from service.postgres.pipeline import ROLLBACK, exchange
 from service.postgres.queries import door, quarantine
 from service.postgres.queries.door import Link
-from service.postgres.queries.quarantine import Unread
 from service.telemetry import metrics
 from service.usecases.events.contradicting import find_contradicting, tell_of_contradictions
 from service.usecases.events.match_waiting import match_waiting
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.orm import Session
 
+    from service.domain.arrivals import Arrival
     from service.postgres.queries.appointments import Locked
-    from service.postgres.queries.events import Arrival
 
 
 def apply(engine: Engine, arrivals: Sequence[Arrival]) -> list[Disposition]:

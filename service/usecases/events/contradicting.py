@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from service.domain.arrivals import Contradiction, Source, Unread
 from service.domain.contradictions import contradicts, digest, is_written_alike, read_recorded
-from service.postgres.queries.events import Source
-from service.postgres.queries.quarantine import Contradiction, Unread
 from service.telemetry import log, metrics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from service.postgres.queries.events import Arrival
+    from service.domain.arrivals import Arrival
 
 REASON = "an event came before under this id, with another body"
 

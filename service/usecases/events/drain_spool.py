@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
+from service.domain.arrivals import Source
 from service.errors import DatabaseBusyError, DatabaseFaultError, DatabaseUnavailableError, SpoolUnavailableError
 from service.postgres.engine import transaction
-from service.postgres.queries.events import Source
 from service.telemetry import log
 from service.usecases.events.apply_each import apply_each
 from service.usecases.events.take_webhook import read_arrival

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg.errors import DuplicatePreparedStatement, FeatureNotSupported, InvalidSqlStatementName, UniqueViolation
 
+from service.domain.arrivals import Unread
 from service.errors import DatabaseUnavailableError
 from service.postgres.engine import our_errors
 from service.postgres.loop_wait import LoopWait
 from service.postgres.queries.door import Link
-from service.postgres.queries.quarantine import Unread
 from service.postgres.sessions import connect_on_loop, longest_exchange
 from service.telemetry import metrics
 from service.usecases.events.apply_events import apply, applying
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from service.config import Settings
+    from service.domain.arrivals import Arrival
     from service.domain.states import Disposition
-    from service.postgres.queries.events import Arrival
 
 
 NEVER_OF_USE = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from service.domain.arrivals import Arrival, Source
 from service.domain.event_bodies import Unreadable
 from service.domain.events import read_event
 from service.domain.states import Disposition
 from service.errors import ConflictError, NotFoundError
 from service.postgres.engine import is_of_the_database, refusal, transaction
 from service.postgres.queries import quarantine
-from service.postgres.queries.events import Arrival, Source
 from service.telemetry import log, metrics
 from service.usecases.events.apply_events import apply_within
 

@@ -8,13 +8,12 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
 from service.cobalt.signing import verify
+from service.domain.arrivals import Arrival, Source, Unread
 from service.domain.event_bodies import Unreadable
 from service.domain.events import read_event
 from service.domain.failures import Category, shape
 from service.domain.states import Disposition
 from service.errors import AppointmentsError, BatchesFullError, DatabaseBusyError
-from service.postgres.queries.events import Arrival, Source
-from service.postgres.queries.quarantine import Unread
 from service.spool import Spooled
 from service.telemetry import log
 from service.usecases.events.apply_each import refused

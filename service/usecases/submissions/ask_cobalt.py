@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from service.domain.arrivals import Arrival, Source, Unread
 from service.domain.event_bodies import Unreadable
 from service.domain.events import event_from
 from service.domain.evidence import Evidence, from_event
@@ -20,8 +21,6 @@ from service.domain.times import occurred_at
 from service.errors import AppointmentsError, CobaltError
 from service.postgres.engine import transaction
 from service.postgres.queries import asking, events
-from service.postgres.queries.events import Arrival, Source
-from service.postgres.queries.quarantine import Unread
 from service.telemetry import log, metrics
 from service.usecases.access.accounts import get_credentials
 from service.usecases.events.apply_each import apply_each

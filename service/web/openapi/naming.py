@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from service.domain.arrivals import Source
 from service.domain.failures import Category
 from service.domain.states import Disposition, Status
 from service.domain.submission import Submission
 from service.postgres.queries.appointment_views import SORTS
-from service.postgres.queries.events import Source
 from service.web.schemas.appointments import ReplayOut
 from service.web.schemas.events import KEPT, WAITED_FOR
 from service.web.schemas.list_query import ListQuery

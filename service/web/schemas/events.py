@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from marshmallow import Schema, fields, validate
 
+from service.domain.arrivals import Source
 from service.domain.states import Disposition
-from service.postgres.queries.events import Source
 from service.requests.schema import storable
 from service.requests.strict import StrictSchema
 from service.web.schemas.appointments import APPOINTMENT_ID, CURSOR, MOST_PER_PAGE

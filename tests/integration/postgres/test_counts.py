@@ -14,12 +14,12 @@ import pytest
 from sqlalchemy import text
 
 from service.cobalt import NeverLeft, Rejected, Throttled, Unclear
+from service.domain.arrivals import Arrival, Source
 from service.errors import AppointmentsError
 from service.postgres.engine import transaction
 from service.postgres.models import Account
 from service.postgres.queries import asking, counts
 from service.postgres.queries.decisions import Person
-from service.postgres.queries.events import Arrival, Source
 from service.postgres.sessions import connect
 from service.usecases.events.apply_events import apply
 from service.usecases.submissions.adopt import abandon_by_hand, adopt_by_hand

@@ -18,10 +18,10 @@ import pytest
 from sqlalchemy import text
 
 from service import cli, cobalt
+from service.domain.arrivals import Arrival, Source
 from service.domain.events import read_event
 from service.postgres.engine import transaction
 from service.postgres.models import Base
-from service.postgres.queries.events import Arrival, Source
 from service.telemetry import log
 from service.usecases.access.api_keys import create_key
 from service.usecases.events.apply_events import apply

@@ -10,11 +10,10 @@ import pytest
 from sqlalchemy import text
 
 from service import cobalt
+from service.domain.arrivals import Arrival, Source, Unread
 from service.domain.failures import Category
 from service.errors import SpoolUnavailableError
 from service.postgres.engine import transaction
-from service.postgres.queries.events import Arrival, Source
-from service.postgres.queries.quarantine import Unread
 from service.spool import Spooled
 from service.usecases.access.accounts import add_account
 from service.usecases.events.apply_events import apply

@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import text
 
 from service.cobalt import Accepted, Cobalt, NeverLeft, Rejected, Unclear
+from service.domain.arrivals import Arrival, Source
 from service.domain.events import read_event
 from service.postgres.engine import transaction
-from service.postgres.queries.events import Arrival, Source
 from service.usecases.events.apply_events import apply
 from service.usecases.submissions.ask_cobalt import sweep_unmatched
 from service.usecases.submissions.submit import Submitter, expire_leases

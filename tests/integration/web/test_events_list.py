@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 import pytest
 
+from service.domain.arrivals import Arrival, Source
 from service.domain.events import read_event
-from service.postgres.queries.events import Arrival, Source
 from service.usecases.events.apply_events import apply
 from tests.integration.web.conftest import webhook_body
 from tests.records import rows

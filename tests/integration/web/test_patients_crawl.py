@@ -18,10 +18,10 @@ from sqlalchemy import text
 
 from service import cobalt
 from service.cobalt.signing import sign
+from service.domain.arrivals import Arrival, Source
 from service.domain.events import event_from
 from service.postgres.engine import transaction
 from service.postgres.queries.decisions import Person
-from service.postgres.queries.events import Arrival, Source
 from service.usecases.events.apply_events import apply
 from service.usecases.submissions.adopt import abandon_by_hand
 from tests.fake_cobalt import FakeCobalt, look, work

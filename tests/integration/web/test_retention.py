@@ -15,11 +15,11 @@ from sqlalchemy import text
 from service import cobalt
 from service.cli import cli
 from service.cobalt.signing import sign
+from service.domain.arrivals import Arrival, Source
 from service.domain.events import read_event
 from service.postgres.engine import transaction
 from service.postgres.models import Base
 from service.postgres.queries.decisions import Person
-from service.postgres.queries.events import Arrival, Source
 from service.postgres.queries.retention import KINDS, Limits
 from service.usecases.events.apply_events import apply
 from service.usecases.submissions.adopt import abandon_by_hand

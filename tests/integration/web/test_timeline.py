@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import text
 
 from service import cobalt
+from service.domain.arrivals import Arrival, Source
 from service.domain.events import read_event
 from service.postgres.engine import transaction
 from service.postgres.queries.decisions import Person
-from service.postgres.queries.events import Arrival, Source
 from service.postgres.queries.submissions import Claim
 from service.usecases.events.apply_events import apply
 from service.usecases.submissions.adopt import abandon_by_hand, adopt_by_hand

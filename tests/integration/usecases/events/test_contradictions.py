@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import text
 
+from service.domain.arrivals import Arrival, Source, Unread
 from service.domain.states import Disposition
 from service.errors import ConflictError
 from service.postgres.engine import transaction
-from service.postgres.queries.events import Arrival, Source
-from service.postgres.queries.quarantine import Unread
 from service.spool import Spooled
 from service.telemetry import metrics
 from service.usecases.events import contradicting

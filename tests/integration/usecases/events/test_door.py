@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from service.cobalt import Accepted
+from service.domain.arrivals import Arrival, Source, Unread
 from service.domain.events import read_event
 from service.domain.states import Disposition
-from service.postgres.queries.events import Arrival, Source
-from service.postgres.queries.quarantine import Unread
 from service.usecases.events.apply_events import apply
 from service.usecases.events.replay import replay
 from tests.records import (

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from service.cobalt import Unclear
+from service.domain.arrivals import Arrival, Source, Unread
 from service.domain.states import Disposition
 from service.errors import ConflictError, NotFoundError
 from service.postgres.engine import transaction
 from service.postgres.queries import accounts as account_rows
 from service.postgres.queries.decisions import Person
-from service.postgres.queries.events import Arrival, Source
-from service.postgres.queries.quarantine import Unread
 from service.spool import Spooled
 from service.usecases.access.accounts import add_account, add_reference, remove_account
 from service.usecases.events.apply_events import apply
