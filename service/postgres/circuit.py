@@ -21,19 +21,16 @@ class Circuit:
 
     @property
     def is_open(self) -> bool:
-        """Whether to go round PostgreSQL; now and then one caller is told to try."""
-        with self._lock:
-            if self._opened_at is None:
-                return False
-            if time.monotonic() - self._opened_at > HALF_OPEN_AFTER:
-                self._opened_at = time.monotonic()
-                return False
-            return True
-
-    @property
-    def seems_open(self) -> bool:
         """Whether PostgreSQL was away when last heard of."""
         return self._opened_at is not None
+
+    def claim_try(self) -> bool:
+        """Take the one try that is due now and then while it is open; tells whether the caller has it."""
+        with self._lock:
+            if self._opened_at is None or time.monotonic() - self._opened_at <= HALF_OPEN_AFTER:
+                return False
+            self._opened_at = time.monotonic()
+            return True
 
     def open(self) -> bool:
         """Remember that PostgreSQL is away; tells whether that is news."""

@@ -92,7 +92,7 @@ class Drainer:
 
     def _probe(self) -> None:
         """Find out whether PostgreSQL takes writes again, if it was away."""
-        if not self._circuit.seems_open:
+        if not self._circuit.is_open:
             return
         with transaction(self._engine) as session:
             if session.scalar(text("SHOW transaction_read_only")) == "on":

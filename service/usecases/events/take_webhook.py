@@ -89,7 +89,7 @@ class WebhookTaker:
             refusals.warning("webhook refused: wrong signature", bytes=len(raw), request_id=request_id)
             return NOT_COBALTS
         arrival = read_arrival(raw, Source.WEBHOOK, datetime.now(UTC), request_id)
-        if not self._circuit.is_open:
+        if not self._circuit.is_open or self._circuit.claim_try():
             try:
                 return await self._apply(arrival, until=began + self._budget * (1 - SPOOL_SHARE))
             except (BatchesFullError, DatabaseBusyError) as error:

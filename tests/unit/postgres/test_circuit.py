@@ -15,10 +15,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def test_it_begins_closed() -> None:
-    circuit = Circuit()
-
-    assert not circuit.is_open
-    assert not circuit.seems_open
+    assert not Circuit().is_open
 
 
 def test_opening_and_closing_are_news_once() -> None:
@@ -30,21 +27,30 @@ def test_opening_and_closing_are_news_once() -> None:
     assert not circuit.is_open
 
 
-def test_after_a_while_one_caller_is_told_to_try_and_the_others_are_not(clock: list[float]) -> None:
+def test_whoever_only_asks_changes_nothing(clock: list[float]) -> None:
+    circuit = Circuit()
+    circuit.open()
+    clock[0] += HALF_OPEN_AFTER + 0.1
+
+    assert [circuit.is_open for _ in range(3)] == [True] * 3
+    assert circuit.claim_try()
+
+
+def test_after_a_while_one_caller_may_try_and_the_others_may_not(clock: list[float]) -> None:
     circuit = Circuit()
     circuit.open()
 
     clock[0] += HALF_OPEN_AFTER
-    before = circuit.is_open
+    before = circuit.claim_try()
     clock[0] += 0.1
-    asked = [circuit.is_open for _ in range(5)]
+    tries = [circuit.claim_try() for _ in range(5)]
 
-    assert before
-    assert asked == [False, True, True, True, True]
-    assert circuit.seems_open
+    assert not before
+    assert tries == [True, False, False, False, False]
+    assert circuit.is_open
 
 
-def test_hearing_of_the_outage_again_begins_the_wait_anew(clock: list[float]) -> None:
+def test_hearing_of_the_outage_again_begins_the_wait_again(clock: list[float]) -> None:
     circuit = Circuit()
     circuit.open()
 
@@ -52,4 +58,12 @@ def test_hearing_of_the_outage_again_begins_the_wait_anew(clock: list[float]) ->
     circuit.open()
     clock[0] += HALF_OPEN_AFTER
 
-    assert circuit.is_open
+    assert not circuit.claim_try()
+
+
+def test_nobody_has_to_try_while_it_is_closed(clock: list[float]) -> None:
+    circuit = Circuit()
+    clock[0] += HALF_OPEN_AFTER + 0.1
+
+    assert not circuit.claim_try()
+    assert not circuit.is_open
