@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from http import HTTPStatus
+from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from service.cobalt.signing import verify
@@ -34,23 +34,23 @@ SPOOL_SHARE = 0.55
 """The part of the budget that is kept for the local disk when PostgreSQL uses up the rest."""
 
 
-class Answer(NamedTuple):
-    """What a delivery is answered: a 2xx only for what is on disk.
+class Refusal(StrEnum):
+    """Why nothing of a delivery was kept."""
+
+    NOT_COBALTS = "refused"  # the signature is of somebody else
+    NOT_KEPT = "not_kept"  # there is nowhere to keep it; Cobalt tries once more, a second later
+
+
+class Taken(NamedTuple):
+    """What became of a delivery.
 
     Args:
-        http_status: The status.
-        disposition: None when nothing was kept.
+        outcome: A disposition only for what is on disk.
         event_id: Where it could be read.
     """
 
-    http_status: int
-    disposition: Disposition | None
+    outcome: Disposition | Refusal
     event_id: str | None = None
-
-
-NOT_COBALTS = Answer(HTTPStatus.UNAUTHORIZED, None)
-NOWHERE_TO_KEEP_IT = Answer(HTTPStatus.SERVICE_UNAVAILABLE, None)
-"""Cobalt tries once more, a second later."""
 
 
 class WebhookTaker:
@@ -76,7 +76,7 @@ class WebhookTaker:
         self._secrets = settings.cobalt_webhook_secrets
         self._budget = settings.webhook_budget.total_seconds() - MARGIN
 
-    async def take(self, raw: bytes, signature: str | None, request_id: str) -> Answer:
+    async def take(self, raw: bytes, signature: str | None, request_id: str) -> Taken:
         """Take one delivery.
 
         Args:
@@ -87,7 +87,7 @@ class WebhookTaker:
         began = time.monotonic()
         if not verify(raw, signature, self._secrets):
             refusals.warning("webhook refused: wrong signature", bytes=len(raw), request_id=request_id)
-            return NOT_COBALTS
+            return Taken(Refusal.NOT_COBALTS)
         arrival = read_arrival(raw, Source.WEBHOOK, datetime.now(UTC), request_id)
         if not self._circuit.is_open or self._circuit.claim_try():
             try:
@@ -105,7 +105,7 @@ class WebhookTaker:
                 logger.exception("PostgreSQL refuses an event: it goes to the spool", request_id=request_id)
         return await self._keep_on_disk(arrival, raw, until=began + self._budget)
 
-    async def _apply(self, arrival: Arrival, *, until: float) -> Answer:
+    async def _apply(self, arrival: Arrival, *, until: float) -> Taken:
         try:
             disposition = await self._door.put(arrival, within=until - time.monotonic())
         except AppointmentsError:
@@ -116,9 +116,9 @@ class WebhookTaker:
             # Readable, but the database refuses it: a person has to look, and nothing may be lost meanwhile.
             arrival = refused(arrival, error)
             disposition = await self._door.put(arrival, within=until - time.monotonic())
-        return _answer(arrival, disposition)
+        return Taken(disposition, _event_id(arrival))
 
-    async def _keep_on_disk(self, arrival: Arrival, raw: bytes, *, until: float) -> Answer:
+    async def _keep_on_disk(self, arrival: Arrival, raw: bytes, *, until: float) -> Taken:
         try:
             await self._spool.put(
                 Spooled(raw, arrival.received_at, arrival.request_id), within=until - time.monotonic()
@@ -127,8 +127,8 @@ class WebhookTaker:
             logger.error(  # noqa: TRY400
                 "webhook not kept", problem=type(error).__name__, bytes=len(raw), request_id=arrival.request_id
             )
-            return NOWHERE_TO_KEEP_IT
-        return _answer(arrival, Disposition.SPOOLED)
+            return Taken(Refusal.NOT_KEPT)
+        return Taken(Disposition.SPOOLED, _event_id(arrival))
 
 
 def read_arrival(raw: bytes, source: Source, received_at: datetime, request_id: str | None) -> Arrival:
@@ -148,7 +148,5 @@ def read_arrival(raw: bytes, source: Source, received_at: datetime, request_id: 
     return Arrival(event, source, received_at, request_id, raw)
 
 
-def _answer(arrival: Arrival, disposition: Disposition) -> Answer:
-    event_id = None if isinstance(arrival.said, Unread) else arrival.said.id
-    kept_elsewhere = disposition in {Disposition.SPOOLED, Disposition.QUARANTINED}
-    return Answer(HTTPStatus.ACCEPTED if kept_elsewhere else HTTPStatus.OK, disposition, event_id)
+def _event_id(arrival: Arrival) -> str | None:
+    return None if isinstance(arrival.said, Unread) else arrival.said.id

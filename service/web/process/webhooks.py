@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import orjson
 
 from service.cobalt.signing import HEADER, is_signature
+from service.domain.states import Disposition
 from service.telemetry import log, metrics
-from service.usecases.events.take_webhook import NOT_COBALTS, NOWHERE_TO_KEEP_IT, PATH, Answer
+from service.usecases.events.take_webhook import PATH, Refusal, Taken
 from service.web.policy.problems import CONTENT_TYPE, problem_body
 from service.web.policy.tracing import good_request_id
-from service.web.process.messages import Answer as HttpAnswer
+from service.web.process.messages import Answer
 
 if TYPE_CHECKING:
     from service.usecases.events.take_webhook import WebhookTaker
@@ -27,27 +28,30 @@ if TYPE_CHECKING:
 logger = log.get_logger(__name__)
 refusals = log.Sampled(logger)
 
-_PROBLEMS: dict[int, str] = {
-    HTTPStatus.UNAUTHORIZED: "The header cobalt-verification does not sign this body.",
-    HTTPStatus.METHOD_NOT_ALLOWED: "This address takes POST only.",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "This is larger than any webhook of Cobalt's.",
-    HTTPStatus.SERVICE_UNAVAILABLE: "There is nowhere to keep this now; send it again.",
+WRONG_METHOD, TOO_LARGE = "wrong_method", "too_large"
+
+_STATUSES: dict[str, int] = {
+    Disposition.SPOOLED: HTTPStatus.ACCEPTED,
+    Disposition.QUARANTINED: HTTPStatus.ACCEPTED,
+    Refusal.NOT_COBALTS: HTTPStatus.UNAUTHORIZED,
+    Refusal.NOT_KEPT: HTTPStatus.SERVICE_UNAVAILABLE,
+    WRONG_METHOD: HTTPStatus.METHOD_NOT_ALLOWED,
+    TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
 }
-_HEADERS: dict[int, list[tuple[bytes, bytes]]] = {
-    HTTPStatus.UNAUTHORIZED: [(b"www-authenticate", b"cobalt-verification")],
-    HTTPStatus.METHOD_NOT_ALLOWED: [(b"allow", b"POST")],
-    HTTPStatus.SERVICE_UNAVAILABLE: [(b"retry-after", b"1")],
+"""By what became of a delivery; 200 for every other disposition."""
+_PROBLEMS: dict[str, str] = {
+    Refusal.NOT_COBALTS: "The header cobalt-verification does not sign this body.",
+    Refusal.NOT_KEPT: "There is nowhere to keep this now; send it again.",
+    WRONG_METHOD: "This address takes POST only.",
+    TOO_LARGE: "This is larger than any webhook of Cobalt's.",
 }
-_OUTCOMES: dict[int, str] = {
-    HTTPStatus.UNAUTHORIZED: "refused",
-    HTTPStatus.METHOD_NOT_ALLOWED: "wrong_method",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "too_large",
-    HTTPStatus.SERVICE_UNAVAILABLE: "not_kept",
+_HEADERS: dict[str, list[tuple[bytes, bytes]]] = {
+    Refusal.NOT_COBALTS: [(b"www-authenticate", b"cobalt-verification")],
+    Refusal.NOT_KEPT: [(b"retry-after", b"1")],
+    WRONG_METHOD: [(b"allow", b"POST")],
 }
 _PATH = PATH.encode()
 _SIGNATURE = HEADER.encode()
-_NO_POST = Answer(HTTPStatus.METHOD_NOT_ALLOWED, None)
-_TOO_LARGE = Answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, None)
 
 
 class WebhookEndpoint:
@@ -62,34 +66,32 @@ class WebhookEndpoint:
         self._taker = taker
         self._max_bytes = max_bytes
 
-    def admit(self, request: Request) -> int | HttpAnswer:
+    def admit(self, request: Request) -> int | Answer:
         """Judge a delivery by its head: who does not even seem to sign is not listened to."""
         refused = None
         if request.method != "POST":
-            refused = _NO_POST
+            refused = WRONG_METHOD
         elif (request.announced or 0) > self._max_bytes:
-            refused = _TOO_LARGE
+            refused = TOO_LARGE
         elif not is_signature(_signature(request)):
-            refused = NOT_COBALTS
+            refused = Refusal.NOT_COBALTS
         if refused is None:
             return self._max_bytes
         request_id = _request_id(request)
-        outcome = _OUTCOMES[refused.http_status]
-        refusals.warning("webhook refused", outcome=outcome, request_id=request_id)
-        metrics.webhook_answered(outcome, time.perf_counter() - request.began)
-        return _in_http(refused, request_id)
+        refusals.warning("webhook refused", outcome=refused, request_id=request_id)
+        metrics.webhook_answered(refused, time.perf_counter() - request.began)
+        return _answer(refused, None, request_id)
 
-    async def answer(self, request: Request) -> HttpAnswer:
+    async def answer(self, request: Request) -> Answer:
         """Say what to answer a delivery: 2xx only for what is kept, 4xx only for what is not Cobalt's."""
         request_id = _request_id(request)
         try:
             taken = await self._taker.take(request.body, _signature(request), request_id)
         except Exception:
             logger.exception("webhook broke", request_id=request_id)
-            taken = NOWHERE_TO_KEEP_IT
-        outcome = taken.disposition or _OUTCOMES[taken.http_status]
-        metrics.webhook_answered(outcome, time.perf_counter() - request.began)
-        return _in_http(taken, request_id)
+            taken = Taken(Refusal.NOT_KEPT)
+        metrics.webhook_answered(taken.outcome, time.perf_counter() - request.began)
+        return _answer(taken.outcome, taken.event_id, request_id)
 
 
 def is_webhook(path: bytes) -> bool:
@@ -106,11 +108,11 @@ def _request_id(request: Request) -> str:
     return good_request_id((request.header(b"x-request-id") or b"").decode("latin-1"))
 
 
-def _in_http(taken: Answer, request_id: str) -> HttpAnswer:
-    status = taken.http_status
+def _answer(outcome: str, event_id: str | None, request_id: str) -> Answer:
+    status = _STATUSES.get(outcome, HTTPStatus.OK)
     headers = [(b"x-request-id", request_id.encode())]
-    if taken.disposition is None:
-        headers += [(b"content-type", CONTENT_TYPE.encode()), *_HEADERS.get(status, [])]
-        return HttpAnswer(status, headers, orjson.dumps(problem_body(status, _PROBLEMS[status])))
+    if outcome in _PROBLEMS:
+        headers += [(b"content-type", CONTENT_TYPE.encode()), *_HEADERS.get(outcome, [])]
+        return Answer(status, headers, orjson.dumps(problem_body(status, _PROBLEMS[outcome])))
     headers.append((b"content-type", b"application/json"))
-    return HttpAnswer(status, headers, orjson.dumps({"event_id": taken.event_id, "disposition": taken.disposition}))
+    return Answer(status, headers, orjson.dumps({"event_id": event_id, "disposition": outcome}))
