@@ -14,7 +14,7 @@ from service.cli.strictness import Command
 from service.postgres.queries.retention import Limits
 from service.usecases.upkeep.retention import count_due, count_unread, remove_due
 
-PATIENCE = timedelta(hours=1)
+STATEMENT_TIMEOUT = timedelta(hours=1)
 """For one statement: a count looks through whole tables."""
 
 
@@ -35,7 +35,7 @@ def retention(keep: timedelta, keep_payloads: timedelta | None, *, dry_run: bool
         raise click.UsageError("--keep-payloads cannot be longer than --keep: the appointment would be gone")
     now = datetime.now(UTC)
     limits = Limits(now - keep, now - keep_payloads)
-    engine = open_engine(statement_timeout=PATIENCE)
+    engine = open_engine(statement_timeout=STATEMENT_TIMEOUT)
     due = count_due(engine, limits)
     if dry_run:
         _report("would_be_removed", due, as_json=as_json)

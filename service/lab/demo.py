@@ -16,7 +16,7 @@ from rich.text import Text
 from service.lab.processes import PortTakenError, ProcessError, interrupt_once
 from service.lab.stack import Stack, chosen_port
 
-PATIENCE = 20.0  # seconds for all webhooks; the slowest one comes well within two
+WEBHOOKS_TIMEOUT = 20.0  # seconds for all webhooks; the slowest one comes well within two
 POLL_INTERVAL = 0.1  # seconds
 PLAIN_WIDTH = 150  # columns where there is no terminal to ask
 APPOINTMENT = {
@@ -138,7 +138,7 @@ def _submit_and_wait(stack: Stack, asked: list[Case], console: Console) -> None:
             answer = client.post("/v1/appointments", json=APPOINTMENT | case.changed)
             case.answer = answer.raise_for_status().json()
             console.print(f"submitted  {case.answer['id']}  {case.request}", markup=False)
-        while (waiting := [case for case in asked if not case.is_settled]) and _passed(submitted) < PATIENCE:
+        while (waiting := [case for case in asked if not case.is_settled]) and _passed(submitted) < WEBHOOKS_TIMEOUT:
             stack.check()
             for case in waiting:
                 answer = client.get(f"/v1/appointments/{case.answer['id']}")

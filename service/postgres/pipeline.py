@@ -34,9 +34,9 @@ class Statement:
     text: bytes
 
 
-BEGIN = Statement(b"door_begin", b"BEGIN")
-COMMIT = Statement(b"door_commit", b"COMMIT")
-ROLLBACK = Statement(b"door_rollback", b"ROLLBACK")
+BEGIN = Statement(b"begin", b"BEGIN")
+COMMIT = Statement(b"commit", b"COMMIT")
+ROLLBACK = Statement(b"rollback", b"ROLLBACK")
 
 _DONE = {ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK}
 

@@ -27,7 +27,7 @@ from service.web.process.waiting import CHANGES, SETTLED, as_known, until_settle
 from service.web.views import appointments, changes, events, metrics, ops, quarantine, stats
 from service.web.views.metrics import StandingCollector
 
-PATIENCE = timedelta(seconds=1)
+PROBE_TIMEOUT = timedelta(seconds=1)
 """How long one question may take that only metrics ask, or that is asked before the start."""
 
 if TYPE_CHECKING:
@@ -87,7 +87,9 @@ def create_app(settings: Settings) -> Flask:
         settings,
     )
 
-    standing_engine = make_engine(settings.database_url, pool=1, statement_timeout=PATIENCE, lock_timeout=PATIENCE)
+    standing_engine = make_engine(
+        settings.database_url, pool=1, statement_timeout=PROBE_TIMEOUT, lock_timeout=PROBE_TIMEOUT
+    )
     app.extensions["standing"] = StandingCollector(standing_engine, spool, replica)
     app.extensions["pools"] = {"api": engine, "door": door_engine} | ({"replica": replica.engine} if replica else {})
 
@@ -124,7 +126,7 @@ def refuse_unreadable_tokens(settings: Settings) -> None:
     Raises:
         SettingsError: They cannot; see ``check_tokens``.
     """
-    engine = make_engine(settings.database_url, pool=1, statement_timeout=PATIENCE, lock_timeout=PATIENCE)
+    engine = make_engine(settings.database_url, pool=1, statement_timeout=PROBE_TIMEOUT, lock_timeout=PROBE_TIMEOUT)
     try:
         check_tokens(engine, settings)
     except DatabaseUnavailableError as error:

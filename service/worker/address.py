@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 METRICS, LIVE, READY = "/metrics", "/livez", "/readyz"
 LONGEST_ROUND = 120.0
 """Seconds: every job in it may wait for PostgreSQL until it gives up."""
-PATIENCE = 5
+SILENCE_TIMEOUT = 5
 """Seconds for a request: whoever is silent for longer is not waited for."""
 Health = Mapping[str, tuple[Callable[[], bool], str]]
 """Path -> whether all is well, and what is wrong otherwise."""
@@ -102,7 +102,7 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 
 class _Handler(WSGIRequestHandler):
-    timeout = PATIENCE
+    timeout = SILENCE_TIMEOUT
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the library's name)
         """Say nothing: a line for each scrape is of no use."""

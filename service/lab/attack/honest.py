@@ -12,7 +12,7 @@ from service.lab.attack.finding import SLOWEST_ANSWER
 from service.lab.attack.wire import say
 from service.lab.bench.requests import Events
 
-PATIENCE = 5.0  # seconds; Cobalt's
+COBALTS_TIMEOUT = 5.0  # seconds; Cobalt's
 KEPT = frozenset({HTTPStatus.OK, HTTPStatus.ACCEPTED})  # in the tables, or on the disk until they are
 
 
@@ -67,7 +67,7 @@ class Honest:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         # As many as may wait at once.
-        self._pool = ThreadPoolExecutor(round(PATIENCE * rate) + 1, thread_name_prefix="honest")
+        self._pool = ThreadPoolExecutor(round(COBALTS_TIMEOUT * rate) + 1, thread_name_prefix="honest")
         self._thread = threading.Thread(target=self._pace, name="honest", daemon=True)
 
     def __enter__(self) -> Self:
@@ -82,7 +82,7 @@ class Honest:
     def answers(self, since: float) -> Answers:
         """How those were answered that were sent between that moment of the monotonic clock and now."""
         until = time.monotonic()
-        deadline = until + PATIENCE + 1
+        deadline = until + COBALTS_TIMEOUT + 1
         while self._under_way(since, until) and time.monotonic() < deadline:
             time.sleep(0.02)
         with self._lock:
@@ -106,7 +106,7 @@ class Honest:
         at = time.monotonic()
         with self._lock:
             self._waiting.append(at)
-        heard = say(self._port, request, patience=PATIENCE, settled=0.01)
+        heard = say(self._port, request, patience=COBALTS_TIMEOUT, settled=0.01)
         seconds = time.monotonic() - at
         with self._lock:
             self._waiting.remove(at)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 from service.postgres.sessions import connect
 
-PATIENCE = 15.0  # seconds for what was spooled to reach the tables
+DRAIN_TIMEOUT = 15.0  # seconds for what was spooled to reach the tables
 LOOK_INTERVAL = 0.1  # seconds
 QUIET_LOOKS = 3  # in a row without a busy connection
 
@@ -59,7 +59,7 @@ class Records:
     def wait_until_quiet(self) -> None:
         """Wait until what was cut off at the end of a measurement is finished too."""
         quiet = 0
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + DRAIN_TIMEOUT
         while quiet < QUIET_LOOKS and time.monotonic() < until:
             quiet = 0 if self._number(_BUSY) else quiet + 1
             time.sleep(LOOK_INTERVAL)
@@ -117,7 +117,7 @@ class Records:
 
     def _recorded(self, mark: int, answered: Counter[str]) -> Counter[str]:
         """How often each event was recorded since the mark, once nothing is missing or nothing more comes."""
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + DRAIN_TIMEOUT
         with connect(self._database_url, autocommit=True) as connection:
             while True:
                 recorded = Counter({str(event): int(count) for event, count in connection.execute(_RECORDED, [mark])})

@@ -16,7 +16,7 @@ from service.lab.bench.scene import Place, Scene
 from service.postgres.sessions import connect
 
 LOOK_INTERVAL = 0.1  # seconds
-PATIENCE = 20.0  # seconds for the first appointment to be taken, and for all that were begun to end
+WORKER_TIMEOUT = 20.0  # seconds for the first appointment to be taken, and for all that were begun to end
 
 _LAST = "SELECT coalesce(max(id), 0) FROM submissions"
 _DONE = "SELECT count(*) FROM submissions WHERE id > %s AND ended_at IS NOT NULL"
@@ -85,12 +85,12 @@ class Submission:
         done = self._number(_DONE, last)
         self.worker_memory += memory(worker)
         # In order: calls in flight are finished and recorded.
-        worker.terminate(timeout=PATIENCE)
+        worker.terminate(timeout=WORKER_TIMEOUT)
         self._check()
         return self._figure(last, done_before, done, costs_between(before, after, done - done_before))
 
     def _wait_for_one(self, last: int) -> None:
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + WORKER_TIMEOUT
         while not self._number(_DONE, last):
             if time.monotonic() > until:
                 raise BenchError(f"the worker took nothing; its log: {self._stack.workers[0].log}")

@@ -15,7 +15,7 @@ from service.lab.sandbox.events import Event, sign
 from service.lab.sandbox.timers import Timers
 
 # Seconds Cobalt waits for a 2xx, by attempt; there is one retry, RETRY_AFTER seconds later.
-PATIENCE = {1: 5.0, 2: 2.0}
+DELIVERY_TIMEOUTS = {1: 5.0, 2: 2.0}
 RETRY_AFTER = 1.0
 TOO_MANY_REQUESTS = 429
 
@@ -93,7 +93,7 @@ class Webhooks:
         except (httpx.HTTPError, httpx.InvalidURL) as problem:
             error = type(problem).__name__
         seconds = time.monotonic() - began
-        if seconds > PATIENCE[attempt]:
+        if seconds > DELIVERY_TIMEOUTS[attempt]:
             # httpx's limits are for each step, Cobalt's is for the whole.
             status, error = None, "timeout"
         again = attempt == 1 and _worth_a_retry(status, error)
@@ -134,7 +134,7 @@ class Webhooks:
             "webhook-timestamp": event.created,
             "webhook-attempt": str(attempt),
         }
-        answer = self._client().post(url, content=event.body, headers=headers, timeout=PATIENCE[attempt])
+        answer = self._client().post(url, content=event.body, headers=headers, timeout=DELIVERY_TIMEOUTS[attempt])
         return answer.status_code
 
 

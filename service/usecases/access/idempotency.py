@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class WriteAnswer:
     """What a write is answered."""
 
     http_status: int
@@ -72,10 +72,10 @@ class Once:
 def do_once(
     engine: Engine,
     once: Once | None,
-    work: Callable[[Session], Answer],
+    work: Callable[[Session], WriteAnswer],
     *,
-    on_answer: Callable[[Session, Answer], None] = lambda _session, _answer: None,
-) -> Answer:
+    on_answer: Callable[[Session, WriteAnswer], None] = lambda _session, _answer: None,
+) -> WriteAnswer:
     """Do a piece of work in one transaction, once for each idempotency key.
 
     Only answers to work that was done are kept: after an error nothing has happened, and the same key may try
@@ -103,7 +103,7 @@ def do_once(
         if kept is not None and kept.expires_at > now:
             if not once.was_answered_by(kept):
                 raise KeyReusedError("this Idempotency-Key was used for another request; use a new one")
-            answer = Answer(kept.http_status, kept.body, kept.headers, replayed=True)
+            answer = WriteAnswer(kept.http_status, kept.body, kept.headers, replayed=True)
             on_answer(session, answer)
             return answer
         answer = work(session)

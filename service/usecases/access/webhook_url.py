@@ -14,7 +14,7 @@ from service.usecases.events.take_webhook import PATH
 
 READY = "/readyz/webhooks"
 """Where this service says whether it can take events."""
-PATIENCE = 5.0
+ANSWER_TIMEOUT = 5.0
 """Seconds for its answer: Cobalt waits as long."""
 LONGEST_ANSWER = 4096
 """Bytes."""
@@ -70,7 +70,7 @@ def _written_wrong(parts: SplitResult, host: str, *, cobalt_is_here: bool) -> st
 
 def _ask(base: str) -> Judgement:
     try:
-        reply = Network(base, PATIENCE).exchange("GET", READY, headers={}, body=None, most=LONGEST_ANSWER)
+        reply = Network(base, ANSWER_TIMEOUT).exchange("GET", READY, headers={}, body=None, most=LONGEST_ANSWER)
     except NotSentError as error:
         if _is_about_a_certificate(error):
             return Judgement(fault="has a certificate that is not good for it")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-PATIENCE = 1.0
+LONGEST_TURN = 1.0
 """Seconds that a question may wait for its account's turn, while it holds one of the calls."""
 
 
@@ -101,7 +101,7 @@ class Pace:
     def busy(self) -> list[str]:
         """List the accounts whose next turn is more than a moment away: they must not keep the others waiting."""
         with self._lock:
-            soon = time.monotonic() + PATIENCE
+            soon = time.monotonic() + LONGEST_TURN
             return [account for account, turn in self._next.items() if turn > soon]
 
     def wait(self, account: str) -> None:

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from flask import Response
     from sqlalchemy.orm import Session
 
-    from service.usecases.access.idempotency import Answer
+    from service.usecases.access.idempotency import WriteAnswer
 
 _GOOD = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 
 
-def answer_once(work: Callable[[Session], Answer]) -> Response:
+def answer_once(work: Callable[[Session], WriteAnswer]) -> Response:
     """Do the work of a write once for each Idempotency-Key, and answer it.
 
     Args:
@@ -40,11 +40,11 @@ def answer_once(work: Callable[[Session], Answer]) -> Response:
     return make(answer.body, answer.http_status, headers)
 
 
-def _shows_appointment(answer: Answer) -> bool:
+def _shows_appointment(answer: WriteAnswer) -> bool:
     return answer.body.get("object") == "appointment"
 
 
-def _finish(session: Session, answer: Answer) -> None:
+def _finish(session: Session, answer: WriteAnswer) -> None:
     if _shows_appointment(answer):
         record_read(driver(session), [answer.body["id"]])
     if find_replica() and not answer.replayed:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 TICK = 0.25
 """Seconds between looks at deadlines, and signs of life to gunicorn."""
-PATIENCE = 1.0
+FIRST_REQUEST_GRACE = 1.0
 """Seconds for a first request that is on its way when the process is to end."""
 SPARE_DESCRIPTORS = 32
 """For files that are open for a moment: logs, the spool, look-ups of names."""
@@ -72,9 +72,9 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn has no types
         for server in servers:
             server.close()
         web.end_waits()
-        connections.finish(loop.time() + PATIENCE)
+        connections.finish(loop.time() + FIRST_REQUEST_GRACE)
         with suppress(TimeoutError):
-            async with asyncio.timeout(self.cfg.graceful_timeout - PATIENCE):
+            async with asyncio.timeout(self.cfg.graceful_timeout - FIRST_REQUEST_GRACE):
                 await connections.until_all_left()
         ticking.cancel()
         web.stop()

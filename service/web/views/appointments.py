@@ -12,7 +12,7 @@ from service.postgres.engine import autocommit, driver
 from service.postgres.queries import appointment_views
 from service.postgres.queries.history import get_history
 from service.requests.schema import AppointmentIn, CorrectionIn, check_fields
-from service.usecases.access.idempotency import Answer
+from service.usecases.access.idempotency import WriteAnswer
 from service.usecases.submissions.correct import CorrectionRequest, correct
 from service.usecases.submissions.request_appointment import AppointmentRequest, request_appointment
 from service.web.openapi.arguments import Blueprint
@@ -174,7 +174,7 @@ def _next_attempt(appointment_id: str, changes: dict[str, Any]) -> Any:  # noqa:
         appointment_id=appointment_id, changes=changes, key_id=caller().key_id, request_id=request_id()
     )
 
-    def work(session: Session) -> Answer:
+    def work(session: Session) -> WriteAnswer:
         row = correct(session, settings(), wanted, check=check_fields, agree=_agree)
         record_confirmed(session, row, changes)
         return _taken(row)
@@ -182,7 +182,7 @@ def _next_attempt(appointment_id: str, changes: dict[str, Any]) -> Any:  # noqa:
     return _written(work)
 
 
-def _written(work: Callable[[Session], Answer]) -> Response:
+def _written(work: Callable[[Session], WriteAnswer]) -> Response:
     """Do a write once, and answer it; or, after a wait, say what has become of it."""
     written = found_anew()
     if written is None:
@@ -201,9 +201,9 @@ def _agree(row: Appointment) -> None:
     refuse_if_changed(_shown(row))
 
 
-def _taken(row: Appointment) -> Answer:
+def _taken(row: Appointment) -> WriteAnswer:
     location = url_for("appointments.OneAppointment", appointment_id=row.id)
-    return Answer(HTTPStatus.ACCEPTED, _shown(row), {"Location": location})
+    return WriteAnswer(HTTPStatus.ACCEPTED, _shown(row), {"Location": location})
 
 
 def _shown(row: Appointment | AppointmentRow) -> dict[str, Any]:

@@ -38,7 +38,7 @@ MEASURE_EVERY = 5.0
 """Seconds: however many scrape, the database is asked no more often, by each process."""
 STALE_AFTER = 30.0
 """Seconds after which old figures are worse than none."""
-PATIENCE = 1.0
+SCRAPE_TIMEOUT = 1.0
 """Seconds that a scrape waits for the database; afterwards it goes without."""
 
 logger = log.get_logger(__name__)
@@ -129,7 +129,7 @@ class StandingCollector:
             asked = self._asked
         if asked is not None:
             with suppress(DatabaseUnavailableError, TooLateError):
-                found = asked.result(PATIENCE)
+                found = asked.result(SCRAPE_TIMEOUT)
                 self._known = (found, time.monotonic())
             with self._lock:
                 if self._asked is asked and asked.done():

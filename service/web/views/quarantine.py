@@ -10,7 +10,7 @@ from flask.views import MethodView
 from service.errors import NotFoundError
 from service.postgres.engine import driver, transaction
 from service.postgres.queries import quarantine
-from service.usecases.access.idempotency import Answer
+from service.usecases.access.idempotency import WriteAnswer
 from service.usecases.events.replay import accept_within, dismiss_within, replay_within
 from service.web.openapi.arguments import Blueprint
 from service.web.openapi.parts import headers
@@ -93,9 +93,9 @@ class Replay(MethodView):
         Any number of times; the event is applied once.
         """
 
-        def work(session: Session) -> Answer:
+        def work(session: Session) -> WriteAnswer:
             disposition, event_id = replay_within(session, quarantined_id)
-            return Answer(HTTPStatus.OK, {"disposition": disposition.value, "event_id": event_id}, {})
+            return WriteAnswer(HTTPStatus.OK, {"disposition": disposition.value, "event_id": event_id}, {})
 
         return answer_once(work)
 
@@ -115,9 +115,9 @@ class Accept(MethodView):
         """
         person = caller().name
 
-        def work(session: Session) -> Answer:
+        def work(session: Session) -> WriteAnswer:
             disposition, event_id = accept_within(session, quarantined_id, person=person)
-            return Answer(HTTPStatus.OK, {"disposition": disposition.value, "event_id": event_id}, {})
+            return WriteAnswer(HTTPStatus.OK, {"disposition": disposition.value, "event_id": event_id}, {})
 
         return answer_once(work)
 
@@ -136,8 +136,8 @@ class Dismiss(MethodView):
         """
         person = caller().name
 
-        def work(session: Session) -> Answer:
+        def work(session: Session) -> WriteAnswer:
             record = dismiss_within(session, quarantined_id, person=person)
-            return Answer(HTTPStatus.OK, representation.quarantined(record), {})
+            return WriteAnswer(HTTPStatus.OK, representation.quarantined(record), {})
 
         return answer_once(work)

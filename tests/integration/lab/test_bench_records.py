@@ -16,7 +16,7 @@ CONNECTIONS = 2
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "PATIENCE", 0.0)
+    monkeypatch.setattr(records, "DRAIN_TIMEOUT", 0.0)
 
 
 @pytest.fixture

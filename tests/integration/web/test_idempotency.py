@@ -16,7 +16,7 @@ from sqlalchemy import text
 
 from service.errors import KeyInUseError, KeyReusedError
 from service.postgres.engine import transaction
-from service.usecases.access.idempotency import Answer, Once, do_once, forget_answers
+from service.usecases.access.idempotency import Once, WriteAnswer, do_once, forget_answers
 from tests.integration.web.conftest import BODY
 from tests.records import rows
 from tests.web_client import client_of
@@ -144,10 +144,10 @@ def test_while_the_first_request_runs_the_others_are_told_to_wait(engine: Engine
     once = Once("key_1", "k", "POST /", b"asked", timedelta(days=1))
     is_in, may_go = threading.Event(), threading.Event()
 
-    def slow(_session: Session) -> Answer:
+    def slow(_session: Session) -> WriteAnswer:
         is_in.set()
         assert may_go.wait(10)
-        return Answer(202, {"done": 1}, {})
+        return WriteAnswer(202, {"done": 1}, {})
 
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(do_once, engine, once, slow)
@@ -156,12 +156,14 @@ def test_while_the_first_request_runs_the_others_are_told_to_wait(engine: Engine
             with pytest.raises(KeyInUseError):
                 do_once(engine, same, slow)
         other = do_once(
-            engine, Once("key_2", "k", "POST /", b"asked", timedelta(days=1)), lambda _: Answer(202, {"mine": 1}, {})
+            engine,
+            Once("key_2", "k", "POST /", b"asked", timedelta(days=1)),
+            lambda _: WriteAnswer(202, {"mine": 1}, {}),
         )
         assert other.body == {"mine": 1}
         may_go.set()
-        assert first.result() == Answer(202, {"done": 1}, {})
-    assert do_once(engine, once, slow) == Answer(202, {"done": 1}, {}, replayed=True)
+        assert first.result() == WriteAnswer(202, {"done": 1}, {})
+    assert do_once(engine, once, slow) == WriteAnswer(202, {"done": 1}, {}, replayed=True)
     with pytest.raises(KeyReusedError):
         do_once(engine, Once("key_1", "k", "POST /", b"another", timedelta(days=1)), slow)
 
@@ -229,7 +231,7 @@ def test_fifty_at_once_over_two_instances_make_one_appointment(
 def test_what_breaks_in_the_middle_leaves_nothing_and_may_be_tried_again(engine: Engine) -> None:
     once = Once("key_1", "k", "POST /", b"asked", timedelta(days=1))
 
-    def half(session: Session) -> Answer:
+    def half(session: Session) -> WriteAnswer:
         session.execute(
             text(
                 "INSERT INTO quarantine (id, received_at, source, reason, raw, digest)"
@@ -241,7 +243,7 @@ def test_what_breaks_in_the_middle_leaves_nothing_and_may_be_tried_again(engine:
     with pytest.raises(RuntimeError):
         do_once(engine, once, half)
     assert (count(engine, "quarantine"), count(engine, "idempotency_keys")) == (0, 0)
-    assert do_once(engine, once, lambda _: Answer(202, {}, {})) == Answer(202, {}, {})
+    assert do_once(engine, once, lambda _: WriteAnswer(202, {}, {})) == WriteAnswer(202, {}, {})
 
 
 @pytest.mark.parametrize("what", ["PATCH", "resubmit"])

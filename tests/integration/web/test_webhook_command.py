@@ -225,7 +225,7 @@ def test_a_url_that_nobody_answers_yet_is_registered_with_a_word(run: Run, monke
     ran = run("webhook", "register", f"http://127.0.0.1:{free_port()}/clinics{PATH}")
     assert (ran.code, bool(SECRET.fullmatch(ran.out))) == (0, True)
     assert "is answered by nobody yet" in ran.err
-    monkeypatch.setattr(webhook_url, "PATIENCE", 0.2)
+    monkeypatch.setattr(webhook_url, "ANSWER_TIMEOUT", 0.2)
     with serving(0) as (_, url):
         ran = run("webhook", "register", url + PATH)
     assert (ran.code, bool(SECRET.fullmatch(ran.out))) == (0, True)

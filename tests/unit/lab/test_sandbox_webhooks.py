@@ -8,7 +8,7 @@ import pytest
 from service.lab.sandbox import webhooks
 from service.lab.sandbox.events import Event, new_event
 from service.lab.sandbox.timers import Timers
-from service.lab.sandbox.webhooks import PATIENCE, Webhooks
+from service.lab.sandbox.webhooks import DELIVERY_TIMEOUTS, Webhooks
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def event() -> Event:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(PATIENCE, 1, 0.1)
+    monkeypatch.setitem(DELIVERY_TIMEOUTS, 1, 0.1)
     monkeypatch.setattr(webhooks, "RETRY_AFTER", 0)
 
 
