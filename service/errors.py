@@ -103,7 +103,15 @@ class TooSlowError(AppointmentsError):
 
 
 class CobaltError(AppointmentsError):
-    """Cobalt did not answer, or not as documented, a call that is safe to repeat."""
+    """Cobalt did not answer, or not as documented, a call that is safe to repeat.
+
+    Args:
+        http_status: The status of its answer, where it refused.
+    """
+
+    def __init__(self, message: str, http_status: int | None = None) -> None:
+        super().__init__(message)
+        self.http_status = http_status
 
 
 class SpoolUnavailableError(AppointmentsError):

@@ -37,6 +37,7 @@ class FakeCobalt:
         replies: To the next calls that book or correct; when they are used up, it says yes.
         listed: The entries of its list, whatever is asked for.
         events: Job id -> what ``GET /webhook-events`` shows.
+        catalogue_entries: What it lists of providers, locations and visit types.
         is_away: It answers no question.
         knows_no_jobs: It answers none about jobs.
         before_reply: Called with each call that books or corrects: the webhook may come before the reply.
@@ -45,6 +46,7 @@ class FakeCobalt:
     replies: deque[Reply] = field(default_factory=deque)
     listed: list[dict[str, Any]] = field(default_factory=list)
     events: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    catalogue_entries: dict[str, list[object]] = field(default_factory=dict)
     is_away: bool = False
     knows_no_jobs: bool = False
     before_reply: Callable[[Sent], object] = lambda _: None
@@ -68,6 +70,11 @@ class FakeCobalt:
             raise CobaltError("Cobalt answered HTTP 404")
         self._answer()
         return self.events.get(job_id, [])
+
+    def catalogue(self, credentials: Credentials) -> dict[str, list[object]]:
+        self.asked.append(("catalogue", credentials.account))
+        self._answer()
+        return {"providers": [], "locations": [], "visit_types": []} | self.catalogue_entries
 
     def _take(self, call: Sent) -> Reply:
         self.sent.append(call)

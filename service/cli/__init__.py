@@ -36,6 +36,7 @@ for name in (
     "database",
     "keys",
     "accounts",
+    "catalogue",
     "webhook",
     "submit",
     "reconcile",

@@ -20,6 +20,7 @@ from service.errors import DatabaseUnavailableError
 from service.postgres.engine import transaction
 from service.requests.file import Problem, UnreadableFileError, read_request_file
 from service.usecases.access.accounts import account_timezones
+from service.usecases.access.catalogues import find_catalogue
 from service.usecases.submissions.check_import import check_import
 from service.usecases.submissions.import_requests import find_same_start, plan_import, take_rows
 
@@ -49,9 +50,12 @@ Exit codes:
 @click.option("--dry-run", is_flag=True, help="Check everything, say what would be taken, and take nothing.")
 @click.option("--again", is_flag=True, help="Ask once more for rows that have asked already.")
 @click.option("--digits-are-right", is_flag=True, help="Ids of digits may differ in length and end in zeros.")
+@click.option("--lenient", is_flag=True, help="Take what the account's catalogue does not list.")
 @click.option("--yes", is_flag=True, help="Do not ask on a terminal about what is probably a mistake.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line for each row, problem and doubt.")
-def submit(file: Path, *, dry_run: bool, again: bool, digits_are_right: bool, yes: bool, as_json: bool) -> None:
+def submit(
+    file: Path, *, dry_run: bool, again: bool, digits_are_right: bool, lenient: bool, yes: bool, as_json: bool
+) -> None:
     """Ask for the appointments in FILE, a CSV whose header names Cobalt's fields, and `account` if needed.
 
     `-` is standard input. UTF-8 and Excel's UTF-16, commas, semicolons and tabs are understood. All rows are checked
@@ -64,8 +68,14 @@ def submit(file: Path, *, dry_run: bool, again: bool, digits_are_right: bool, ye
     report = Report("standard input" if file == STANDARD_INPUT else file.name, as_json=as_json)
     with transaction(engine) as session:
         accounts = account_timezones(session, settings)
+        found = {name: find_catalogue(session, settings, name) for name in accounts if not lenient}
     try:
-        checked = check_import(read_request_file(_read(file)), accounts, digits_are_right=digits_are_right)
+        checked = check_import(
+            read_request_file(_read(file)),
+            accounts,
+            {name: one for name, one in found.items() if one},
+            digits_are_right=digits_are_right,
+        )
     except UnreadableFileError as error:
         report.end(str(error))
     if checked.problems:

@@ -9,6 +9,7 @@ import re
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlencode
 
@@ -114,6 +115,23 @@ class Cobalt:
         reply = self._ask("events", "GET", f"/webhook-events?{urlencode({'job_id': job_id})}", credentials)
         return _objects(reply.get("webhook_events"))
 
+    def catalogue(self, credentials: Credentials) -> dict[str, list[object]]:
+        """List what the account's EHR knows: ``GET /providers``, ``GET /locations``, ``GET /settings`` [P].
+
+        Returns:
+            ``providers``, ``locations`` and ``visit_types``, as Cobalt lists them; empty where it has none (404).
+
+        Raises:
+            CobaltError: Cobalt did not answer all three.
+        """
+        settings = self._ask_if_there("settings", credentials)
+        told = settings.get("data")
+        return {
+            "providers": _list(self._ask_if_there("providers", credentials).get("providers")),
+            "locations": _list(self._ask_if_there("locations", credentials).get("locations")),
+            "visit_types": _list((told if isinstance(told, dict) else settings).get("visit_types")),
+        }
+
     def register_webhook(self, credentials: Credentials, url: str) -> str:
         """Register a URL for events, ``POST /webhook`` [P]; returns the secret that signs them."""
         return self._secret("register_webhook", "POST", "/webhook", credentials, {"webhook_url": url})
@@ -142,6 +160,14 @@ class Cobalt:
             raise CobaltError("Cobalt's reply names no webhook_secret_key")
         return secret
 
+    def _ask_if_there(self, name: str, credentials: Credentials) -> dict[str, Any]:
+        try:
+            return self._ask(name, "GET", f"/{name}", credentials)
+        except CobaltError as error:
+            if error.http_status == HTTPStatus.NOT_FOUND:
+                return {}
+            raise
+
     def _ask(
         self,
         operation: str,
@@ -161,7 +187,7 @@ class Cobalt:
             except (NotSentError, ReplyLostError) as error:
                 raise CobaltError(f"Cobalt did not answer: {error}") from error
             if not is_success(received):
-                raise CobaltError(f"Cobalt answered HTTP {received.status}")
+                raise CobaltError(f"Cobalt answered HTTP {received.status}", received.status)
             if received.trouble:
                 raise CobaltError(f"Cobalt's reply cannot be read: {received.trouble}")
             timed.outcome = "answered"
@@ -198,6 +224,10 @@ class Cobalt:
     ) -> Received:
         headers = self._headers | {"access_token": credentials.access_token}
         return self._network.exchange(method, path, headers=headers, body=body, most=most)
+
+
+def _list(found: object) -> list[object]:
+    return found if isinstance(found, list) else []
 
 
 def _objects(found: object) -> list[dict[str, Any]]:

@@ -82,6 +82,12 @@ class AccountSettings(DatabaseSettings):
         secret=True,
     )
 
+    catalogue_max_age: timedelta = setting(
+        "seconds for which a catalogue of providers, locations and visit types is believed: requests are checked "
+        "against a younger one only; 0 checks none",
+        seconds(86_400, 0, 2_592_000),
+    )
+
     def _check_together(self) -> None:
         if (self.cobalt_account is None) != (self.cobalt_access_token is None):
             missing = "COBALT_ACCOUNT" if self.cobalt_account is None else "COBALT_ACCESS_TOKEN"
@@ -183,6 +189,9 @@ class Settings(CobaltSettings):
     ask_rate: float = setting(
         "questions to Cobalt a second, per account and worker",
         lambda env, name: env.float(name, 2.0, validate=validate.Range(0.01, 1000)),
+    )
+    catalogue_interval: timedelta = setting(
+        "seconds between two looks at each account's catalogue at Cobalt", seconds(14_400, 1, 2_592_000)
     )
     unconfirmed_after: timedelta = setting(
         "seconds without evidence after which an unconfirmed submission fails; robots take minutes",

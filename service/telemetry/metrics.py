@@ -81,6 +81,12 @@ submissions = Counter(
     ["operation", "submission"],
     registry=REGISTRY,
 )
+preflight_refusals = Counter(
+    "appointments_preflight_refusals",
+    "Fields refused because the account's catalogue does not list what they name.",
+    ["field"],
+    registry=REGISTRY,
+)
 questions = Counter(
     "appointments_questions",
     "Questions to Cobalt about what was missed, by what came of them.",

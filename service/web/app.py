@@ -24,7 +24,7 @@ from service.usecases.events.take_webhook import WebhookTaker
 from service.web.openapi import arguments, pages
 from service.web.policy import context, limits, problems, tracing
 from service.web.process.waiting import CHANGES, SETTLED, as_known, until_settled
-from service.web.views import appointments, changes, events, metrics, ops, quarantine, stats
+from service.web.views import appointments, catalogues, changes, events, metrics, ops, quarantine, stats
 from service.web.views.metrics import StandingCollector
 
 PROBE_TIMEOUT = timedelta(seconds=1)
@@ -111,7 +111,7 @@ def create_app(settings: Settings) -> Flask:
     app.before_request(_no_nul)
     arguments.register(app)
     api = app.extensions["api"] = pages.DescribedApi(app)
-    for one in (appointments, events, quarantine, stats, changes, ops, metrics, pages):
+    for one in (appointments, catalogues, events, quarantine, stats, changes, ops, metrics, pages):
         api.register_blueprint(one.blueprint)
     app.add_url_rule("/docs/<version>/<name>", view_func=pages.asset)  # a part of the page, and of no interest itself
     problems.register(app)  # after flask-smorest, whose own error handler answers in another shape

@@ -16,6 +16,7 @@ from service.errors import DatabaseFaultError, DatabaseUnavailableError
 from service.postgres.engine import make_engine, transaction
 from service.postgres.queries.revision import is_current
 from service.telemetry import log, metrics
+from service.usecases.access.catalogues import Refresher
 from service.usecases.access.idempotency import forget_answers
 from service.usecases.access.stored_tokens import check_tokens
 from service.usecases.submissions.ask_cobalt import Asker, sweep_unmatched
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 CONNECTIONS = 20
 """To PostgreSQL: however many calls are in flight, each needs one for a moment before and after."""
 SWEEP_EVERY = 60.0
+CATALOGUES_EVERY = 5.0
 """Seconds: behind mechanisms that leave nothing to sweep."""
 FOLD_EVERY = 2.0
 """Seconds: what is not folded yet is added up for each answer of the stats."""
@@ -152,7 +154,11 @@ def run(settings: Settings) -> None:
     with _own_address(settings, engine, beat), Cobalt(settings) as client:
         submitter = Submitter(engine, settings, client, on_done=look.set)
         asker = Asker(engine, settings, client)
-        jobs = _jobs(engine, settings, submitter, asker)
+        refresher = Refresher(engine, settings, client)
+        jobs = [
+            *_jobs(engine, settings, submitter, asker),
+            Job("refresh catalogues", refresher.run_once, every=CATALOGUES_EVERY),
+        ]
         ending.watch(look, client)
         logger.info("worker ready", count=settings.cobalt_concurrency)
         _wait_for_tokens(engine, settings, ending.asked_for)
@@ -163,6 +169,7 @@ def run(settings: Settings) -> None:
             look.wait(settings.worker_interval.total_seconds())
         submitter.finish()
         asker.finish()
+        refresher.finish()
     ending.reached()
     logger.info("worker stopped")
 

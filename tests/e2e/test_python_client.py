@@ -213,6 +213,7 @@ def take_webhooks(generated: Generated) -> None:
     assert call("take_webhook", body=event).parsed.disposition is models.Disposition.IGNORED
     unreadable = call("take_webhook", body=["generated"], expect=HTTPStatus.ACCEPTED).parsed
     assert unreadable.disposition is models.Disposition.QUARANTINED
+    assert call("get_catalogue", "clinic_1").parsed.account == "clinic_1"
     quarantined = call("list_quarantine", limit=1).parsed.data[0]
     assert call("get_quarantined", quarantined.id).parsed.content == '["generated"]'
     replayed = call("replay_quarantined", quarantined.id).parsed

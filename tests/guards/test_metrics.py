@@ -21,7 +21,7 @@ DOCS = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
 # Each has a short list of values, which stands in the code.
 LABELS = {
     *("route", "method", "status", "outcome", "source", "disposition", "batch", "operation", "submission"),
-    *("database", "pool", "reason", "version", "python", "sqlstate"),
+    *("database", "field", "pool", "reason", "version", "python", "sqlstate"),
 }
 
 

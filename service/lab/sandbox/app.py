@@ -8,6 +8,7 @@ from werkzeug.exceptions import HTTPException
 
 from service.lab.sandbox.appointments import Appointment
 from service.lab.sandbox.bookings import Bookings
+from service.lab.sandbox.catalogue import catalogue
 from service.lab.sandbox.control import control
 from service.lab.sandbox.faults import Chance, Faults
 from service.lab.sandbox.fields import RefusedError, read_date
@@ -37,6 +38,7 @@ def create_app(settings: Settings, faults: Faults, seed: str) -> Flask:
     app.register_error_handler(RefusedError, _refused)
     app.register_error_handler(HTTPException, _http_problem)
     app.register_blueprint(_appointments(settings, chance, bookings, webhooks), url_prefix="/v1")
+    app.register_blueprint(catalogue(settings), url_prefix="/v1")
     app.register_blueprint(registrations(settings, webhooks), url_prefix="/v1")
     app.register_blueprint(control(chance, bookings, webhooks), url_prefix="/_sandbox")
     return app

@@ -143,6 +143,7 @@ def _rates(command: Callable[..., Any]) -> Callable[..., Any]:
     help="sync: what staff made is told as EHR sync does, with data.id, patient_mrn and datetime.",
 )
 @click.option("--event-clock", type=click.Choice(EVENT_CLOCKS), default="seconds", help="Of `created`.")
+@click.option("--catalogue", is_flag=True, help="List two providers, two locations and three visit types.")
 @click.option("--strict-time", is_flag=True, help='Refuse "10:00": a separate time must be h:mm am/pm.')
 @click.option(
     "--seed",

@@ -28,6 +28,7 @@ class Settings:
         error_shape: whether an error has `success` beside its message, the `message` alone, or calls it `error`.
         staff_shape: whether what staff made is told in the shape of a `webhook`, or of EHR `sync`.
         event_clock: the resolution of an event's `created`.
+        catalogue: it lists providers, locations and visit types; without, it has none of them.
         strict_time: a separate time must be `h:mm am/pm`, as later documentation has it.
         webhook_urls: registered from the start.
         webhook_secret: signs every webhook until it is rotated.
@@ -43,6 +44,7 @@ class Settings:
     error_shape: str = "success"
     staff_shape: str = "webhook"
     event_clock: str = "seconds"
+    catalogue: bool = False
     strict_time: bool = False
     webhook_urls: tuple[str, ...] = ()
     webhook_secret: str

@@ -3,6 +3,7 @@
 from service.postgres.models.access import Account, AccountReference, ApiKey, IdempotencyKey, PhiRead
 from service.postgres.models.appointments import UNUSUAL, Appointment
 from service.postgres.models.base import NOW, Base
+from service.postgres.models.catalogues import Catalogue
 from service.postgres.models.counts import (
     APPOINTMENT_COUNT_DELTAS,
     UNMATCHED_COUNTS,
@@ -25,6 +26,7 @@ __all__ = [
     "AppointmentCount",
     "Base",
     "Call",
+    "Catalogue",
     "ChangeMark",
     "Correction",
     "Decision",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import ValidationError
 
+from service.domain.catalogue import find_unknown
 from service.domain.comparing import comparable
 from service.domain.request_fields import read_start, refuse_skipped
 from service.errors import InvalidFieldsError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from service.domain.catalogue import Catalogue
     from service.requests.file import RequestFile, Row
 
 _SCHEMA = AppointmentIn()  # making one takes longer than using it
@@ -60,18 +62,25 @@ class Checked:
     doubts: list[Problem]
 
 
-def check_import(file: RequestFile, accounts: Mapping[str, str | None], *, digits_are_right: bool = False) -> Checked:
+def check_import(
+    file: RequestFile,
+    accounts: Mapping[str, str | None],
+    catalogues: Mapping[str, Catalogue],
+    *,
+    digits_are_right: bool = False,
+) -> Checked:
     """Judge all rows of a file.
 
     Args:
         file: As it was read.
         accounts: The accounts that there are, each with its time zone.
+        catalogues: What rows for an account are checked against, where there is something fresh.
         digits_are_right: Somebody has looked: ids of digits may differ in length and end in zeros.
     """
     problems, doubts = list(file.problems), []
     rows: list[WantedRow] = []
     for row in file.rows:
-        errors = _errors(row, accounts)
+        errors = _errors(row, accounts, catalogues)
         problems += [Problem(row.line, name, text) for name, text in errors.items() if name not in file.missing]
         if not errors:
             rows.append(_wanted(row, accounts))
@@ -84,7 +93,7 @@ def check_import(file: RequestFile, accounts: Mapping[str, str | None], *, digit
     return Checked(rows, sorted(problems), sorted(doubts))
 
 
-def _errors(row: Row, accounts: Mapping[str, str | None]) -> dict[str, str]:
+def _errors(row: Row, accounts: Mapping[str, str | None], catalogues: Mapping[str, Catalogue]) -> dict[str, str]:
     """Say what is wrong with a row alone, by field; of a damaged value only that it is."""
     errors: dict[str, str] = {}
     try:
@@ -95,6 +104,8 @@ def _errors(row: Row, accounts: Mapping[str, str | None]) -> dict[str, str]:
         account = choose_account(accounts, row.values.get("account"))
         if not errors:
             refuse_skipped(read_start(row.values), accounts[account])
+            if account in catalogues and (unknown := find_unknown(catalogues[account], row.values)):
+                raise InvalidFieldsError(unknown)  # noqa: TRY301 (all that is wrong with a row goes one way)
     except InvalidFieldsError as error:
         errors |= {pointer.lstrip("/"): detail for pointer, detail in error.errors.items()}
     for name, value in row.values.items():

@@ -13,6 +13,7 @@ from service.errors import ConflictError, NotFoundError
 from service.postgres.models import Correction
 from service.postgres.queries import appointments, events
 from service.usecases.access.accounts import account_timezones
+from service.usecases.access.catalogues import refuse_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,12 +33,14 @@ class CorrectionRequest:
         changes: Field -> new value, None to remove it; empty to try once more as it is.
         key_id: Whose API key it is.
         request_id: Of the API call.
+        is_lenient: What the account's catalogue does not list is taken all the same.
     """
 
     appointment_id: str
     changes: dict[str, Any]
     key_id: str | None
     request_id: str
+    is_lenient: bool = False
 
 
 def correct(
@@ -61,7 +64,7 @@ def correct(
     Raises:
         NotFoundError: There is no such appointment.
         ConflictError: It is not failed; or Cobalt may still be busy with the attempt before.
-        InvalidFieldsError: The account's clocks skip the start.
+        InvalidFieldsError: The account's clocks skip the start, or its catalogue does not list what it names.
     """
     row = appointments.lock_appointment(session, wanted.appointment_id)
     if row is None:
@@ -74,6 +77,8 @@ def correct(
     request = check(_changed(row.request, wanted.changes))
     start = read_start(request)
     refuse_skipped(start, account_timezones(session, settings).get(row.account))
+    if not wanted.is_lenient:
+        refuse_unknown(session, settings, row.account, request)
     _write_down(session, row, wanted)
     _begin_attempt(session, row, wanted.request_id)
     row.request = request

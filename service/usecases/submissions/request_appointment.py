@@ -14,6 +14,7 @@ from service.domain.submission import FIRST
 from service.errors import InvalidFieldsError
 from service.postgres.models import Appointment
 from service.usecases.access.accounts import account_timezones
+from service.usecases.access.catalogues import refuse_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -32,12 +33,14 @@ class AppointmentRequest:
         account: Our name of the linked EHR account; may be left out where there is only one.
         metadata: The caller's own, given back untouched.
         request_id: Of the API call.
+        is_lenient: What the account's catalogue does not list is taken all the same.
     """
 
     fields: dict[str, Any]
     account: str | None
     metadata: dict[str, Any]
     request_id: str
+    is_lenient: bool = False
 
 
 def request_appointment(session: Session, settings: AccountSettings, wanted: AppointmentRequest) -> Appointment:
@@ -45,11 +48,13 @@ def request_appointment(session: Session, settings: AccountSettings, wanted: App
 
     Raises:
         InvalidFieldsError: There is no such account, or none was named and there are several; or its clocks skip the
-            start.
+            start; or its catalogue does not list what the request names.
     """
     zones = account_timezones(session, settings)
     account = choose_account(zones, wanted.account)
     refuse_skipped(read_start(wanted.fields), zones[account])
+    if not wanted.is_lenient:
+        refuse_unknown(session, settings, account, wanted.fields)
     appointment = new_appointment(account, wanted)
     session.add(appointment)
     session.flush()

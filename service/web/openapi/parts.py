@@ -104,7 +104,8 @@ PARAMETERS: dict[str, Json] = {
     "Prefer": {
         "in": "header",
         "name": "Prefer",
-        "description": "`wait=N`: answer when something changes, or after N seconds (RFC 7240).",
+        "description": "`wait=N`: answer when something changes, or after N seconds (RFC 7240). A write with "
+        "`handling=lenient` takes what the account's catalogue does not list.",
         "schema": {"type": "string"},
         "example": "wait=30",
     },
@@ -112,6 +113,7 @@ PARAMETERS: dict[str, Json] = {
 """Every request header that an operation may read, by the name of its component."""
 
 IDS = {
+    "account": "clinic_1",
     "appointment_id": APPOINTMENT_ID,
     "quarantined_id": QUARANTINED_ID,
 }

@@ -21,6 +21,7 @@ from service.web.policy.auth import caller, requires, sees_phi
 from service.web.policy.context import engine, overdue_before, reading, reading_once, settings
 from service.web.policy.etags import answer_unless_known, appointment_answer, refuse_if_changed
 from service.web.policy.idempotency import answer_once
+from service.web.policy.preferences import is_lenient, say_lenient
 from service.web.policy.reads import record_read
 from service.web.policy.tracing import request_id
 from service.web.process.waiting import as_known, found_anew, until_settled, wait_for, would_wait
@@ -63,6 +64,7 @@ class AppointmentList(MethodView):
             account=body.get("account"),
             metadata=body["metadata"],
             request_id=request_id(),
+            is_lenient=is_lenient(),
         )
         return _written(lambda session: _taken(request_appointment(session, settings(), wanted)))
 
@@ -171,7 +173,11 @@ class Timeline(MethodView):
 
 def _next_attempt(appointment_id: str, changes: dict[str, Any]) -> Any:  # noqa: ANN401
     wanted = CorrectionRequest(
-        appointment_id=appointment_id, changes=changes, key_id=caller().key_id, request_id=request_id()
+        appointment_id=appointment_id,
+        changes=changes,
+        key_id=caller().key_id,
+        request_id=request_id(),
+        is_lenient=is_lenient(),
     )
 
     def work(session: Session) -> WriteAnswer:
@@ -186,7 +192,7 @@ def _written(work: Callable[[Session], WriteAnswer]) -> Response:
     """Do a write once, and answer it; or, after a wait, say what has become of it."""
     written = found_anew()
     if written is None:
-        answer = answer_once(work)
+        answer = say_lenient(answer_once(work))
         if would_wait():
             asked_for = answer.get_json()["id"]
             wait_for(answer, until_settled(asked_for), as_known(0), asked_for)
@@ -194,7 +200,7 @@ def _written(work: Callable[[Session], WriteAnswer]) -> Response:
     with autocommit(engine()) as connection:
         row = appointment_views.get_appointment(connection, written)
         record_read(connection, [row.id])
-    return appointment_answer(_shown(row), HTTPStatus.ACCEPTED)
+    return say_lenient(appointment_answer(_shown(row), HTTPStatus.ACCEPTED))
 
 
 def _agree(row: Appointment) -> None:
