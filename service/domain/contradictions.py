@@ -37,12 +37,12 @@ def contradicts(event: Event, recorded: dict[str, Any]) -> bool:
     if before is None:
         return False
     accounts = {event.account_reference, before.account_reference} - {None}
-    return len(accounts) > 1 or _said(event) != _said(before)
+    return len(accounts) > 1 or said(event) != said(before)
 
 
 def digest(event: Event) -> bytes:
     """Return the SHA-256 of what an event says, however it is written."""
-    return hashlib.sha256(_said(event) + canonical(json.dumps(event.account_reference).encode())).digest()
+    return hashlib.sha256(said(event) + canonical(json.dumps(event.account_reference).encode())).digest()
 
 
 def read_recorded(event: Event, recorded: dict[str, Any]) -> Event | None:
@@ -53,10 +53,11 @@ def read_recorded(event: Event, recorded: dict[str, Any]) -> Event | None:
         return None
 
 
-def _said(event: Event) -> bytes:
+def said(event: Event) -> bytes:
+    """Write what an event says of what it is about, so that whatever says the same is equal byte for byte."""
     data = event.payload.get("data")
     fields = data if isinstance(data, dict) else {"data": data}
     # An id is the same as a number and as a text.
     ids = {"appointment_id": event.cobalt_appointment_id, "mrn": event.mrn}
-    said = {name: value for name, value in (fields | ids).items() if value is not None}
-    return canonical(json.dumps([event.type, said]).encode())
+    told = {name: value for name, value in (fields | ids).items() if value is not None}
+    return canonical(json.dumps([event.type, told]).encode())

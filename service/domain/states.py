@@ -112,20 +112,29 @@ class Decision(NamedTuple):
         standing: Where the appointment stands now.
         disposition: What became of the event.
         superseded: The id of the event that the status rested on until now, if this one displaced it.
+        repeats: The id of the event whose outcome this one told again.
     """
 
     standing: Standing
     disposition: Disposition
     superseded: str | None = None
+    repeats: str | None = None
 
 
-def judge(standing: Standing, status: Status, ruling: Ruling) -> Decision:
+def judge(standing: Standing, status: Status, ruling: Ruling, *, repeats: str | None = None) -> Decision:
     """Apply the rule to one event that says ``created`` or ``failed``.
 
     The caller sees to it that each event is judged once: a second time it would count as another failure.
+
+    Args:
+        standing: Where the appointment stands.
+        status: What the event says.
+        ruling: The event.
+        repeats: The event of this attempt, judged before, whose outcome this one tells again: that is one failure.
+            Which of the two the status rests on is for the rule, or their order would matter.
     """
     said = _seen_from(standing, status, ruling)
-    failures = standing.failures + (said is Said.FAILED)
+    failures = standing.failures + (said is Said.FAILED and repeats is None)
     verdict = RULE[standing.status, said]
     if verdict is Verdict.WAIT:
         return Decision(standing, Disposition.UNMATCHED)
@@ -137,12 +146,13 @@ def judge(standing: Standing, status: Status, ruling: Ruling) -> Decision:
         )
     )
     if not settles:
-        return Decision(standing._replace(failures=failures), Disposition.SUPERSEDED)
+        return Decision(standing._replace(failures=failures), Disposition.SUPERSEDED, repeats=repeats)
     displaced = standing.ruling.event_id if standing.ruling else None
     return Decision(
         Standing(status, standing.attempt, standing.since, ruling, failures),
         Disposition.APPLIED,
         displaced or None,
+        repeats,
     )
 
 

@@ -24,6 +24,9 @@ class Event(Base):
     of_another_account: Mapped[bool | None] = mapped_column(
         comment="True when the appointment with this id at Cobalt is of another account: the event settles nothing"
     )
+    repeats: Mapped[str | None] = mapped_column(
+        comment="The event, under another id, that had told this outcome of this attempt before: the two count once"
+    )
     cobalt_appointment_id: Mapped[str | None]
     mrn: Mapped[str | None] = mapped_column(comment="The patient's, as MRNs are compared: payload has it as it came")
     occurred_at: Mapped[datetime] = mapped_column(comment="On Cobalt's clock")

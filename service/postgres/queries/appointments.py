@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from sqlalchemy.orm import Session
+
+    from service.domain.events import Event
 
 
 @dataclass(slots=True)
@@ -51,7 +53,9 @@ class Locked:
         submission: How far the call to Cobalt has got; the rule may take it on.
         asked_mrn: The MRN that was asked for.
         asked_start: The start that was asked for, aware where it was given with an offset.
+        judged: The events that it was judged by, as far as one that comes now may tell their outcome again.
         changed: Whether there is something to write back.
+        moved: Whether the status rests on another event than before that says the same: that makes no new version.
         outcome: What the status rests on from now on; None while that is what it was.
     """
 
@@ -61,7 +65,9 @@ class Locked:
     submission: Submission
     asked_mrn: str
     asked_start: datetime | None
+    judged: list[Event] = field(default_factory=list)
     changed: bool = False
+    moved: bool = False
     outcome: Outcome | None = None
 
 
@@ -90,12 +96,12 @@ UPDATE appointments a SET
   settled_at = CASE WHEN w.ruled THEN w.settled_at ELSE a.settled_at END,
   learned_from = CASE WHEN w.ruled THEN w.learned_from ELSE a.learned_from END,
   starts_at = CASE WHEN w.confirmation IS NULL THEN a.starts_at ELSE w.starts_at END,
-  updated_at = {now}, version = a.version + 1,
+  updated_at = CASE WHEN w.changed THEN {now} ELSE a.updated_at END, version = a.version + CAST(w.changed AS int),
   submission = w.submission, attempt_since = w.attempt_since
 FROM jsonb_to_recordset({rows}) AS w(
-  id text, status text, failures int, ruling_event_id text, ruling_at timestamptz, ruled bool, confirmation jsonb,
-  failure_category text, failure jsonb, discrepancies text[], starts_at timestamptz, settled_at timestamptz,
-  learned_from text, submission text, attempt_since timestamptz)
+  id text, changed bool, status text, failures int, ruling_event_id text, ruling_at timestamptz, ruled bool,
+  confirmation jsonb, failure_category text, failure jsonb, discrepancies text[], starts_at timestamptz,
+  settled_at timestamptz, learned_from text, submission text, attempt_since timestamptz)
 WHERE a.id = w.id
 """
 """Writes back what the rule decided; ``rows`` is what ``settled_rows`` makes."""
@@ -136,7 +142,7 @@ _TIMES = ("attempt_since", "ruling_at", "starts_local")
 
 def settled_rows(rows: Iterable[Locked]) -> list[dict[str, Any]]:
     """Say what ``SETTLE`` is to write: of the rows, those that changed."""
-    return [_written(row) for row in rows if row.changed]
+    return [_written(row) for row in rows if row.changed or row.moved]
 
 
 def write_outcomes(session: Session, rows: Collection[Locked], *, now: datetime) -> None:
@@ -218,6 +224,7 @@ def _written(row: Locked) -> dict[str, Any]:
     ruling, outcome = row.standing.ruling, row.outcome
     written: dict[str, Any] = {
         "id": row.id,
+        "changed": row.changed,
         "status": row.standing.status,
         "failures": row.standing.failures,
         "attempt_since": row.standing.since,

@@ -7,6 +7,7 @@ travels as JSON documents.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import orjson
@@ -25,11 +26,10 @@ from service.postgres.queries.appointments import (
     with_names,
 )
 from service.postgres.queries.asking import HURRY
-from service.postgres.queries.events import LOCK_IDS
+from service.postgres.queries.events import JUDGED, LOCK_IDS, read_judged
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
-    from datetime import datetime
 
     from psycopg.abc import PQGen
     from psycopg.pq.abc import PGconn
@@ -51,7 +51,9 @@ WITH held AS ({LOCK.format(cobalt_ids="ARRAY(SELECT json_array_elements_text($1:
 SELECT json_build_object(
   'known', (SELECT coalesce(json_agg(json_build_array(id, payload::text)), '[]') FROM events
             WHERE id = ANY(ARRAY(SELECT json_array_elements_text($2::json)))),
-  'rows', (SELECT coalesce(json_agg(held), '[]') FROM held))
+  'rows', (SELECT coalesce(json_agg(held), '[]') FROM held),
+  'judged', (SELECT coalesce(json_agg(judged), '[]') FROM (
+    {JUDGED.format(appointment_ids="SELECT id FROM held WHERE status <> 'processing'")}) AS judged))
 """,  # noqa: S608 (constants)
 )
 
@@ -74,12 +76,12 @@ _WRITE = _statement(
     f"""
 WITH recorded AS (
   INSERT INTO events (id, type, disposition, appointment_id, account_reference, of_another_account,
-                      cobalt_appointment_id, mrn, occurred_at, received_at, source, payload, raw)
-  SELECT id, type, disposition, appointment_id, account_reference, of_another_account, cobalt_appointment_id, mrn,
-         occurred_at, received_at, source, payload, raw
+                      repeats, cobalt_appointment_id, mrn, occurred_at, received_at, source, payload, raw)
+  SELECT id, type, disposition, appointment_id, account_reference, of_another_account, repeats,
+         cobalt_appointment_id, mrn, occurred_at, received_at, source, payload, raw
   FROM jsonb_to_recordset($2::jsonb) AS new(
     id text, type text, disposition text, appointment_id text, account_reference text, of_another_account bool,
-    cobalt_appointment_id text, mrn text, occurred_at timestamptz, received_at timestamptz, source text,
+    repeats text, cobalt_appointment_id text, mrn text, occurred_at timestamptz, received_at timestamptz, source text,
     payload jsonb, raw bytea)
 ), displaced AS (
   UPDATE events SET disposition = 'superseded' WHERE id = ANY(ARRAY(SELECT json_array_elements_text($3::json)))
@@ -141,7 +143,15 @@ def read(link: Link, *, held: Collection[str], event_ids: Collection[str], cobal
         ],
     )
     read = orjson.loads(found.get_value(0, 0) or b"{}")
-    return Found(dict(read["known"]), read_locked(read["rows"]))
+    rows = read_locked(read["rows"])
+    if read["judged"]:
+        for row in rows.values():
+            row.judged += read_judged(
+                (one["id"], datetime.fromisoformat(one["occurred_at"]), one["payload"])
+                for one in read["judged"]
+                if one["appointment_id"] == row.id
+            )
+    return Found(dict(read["known"]), rows)
 
 
 def look_up(link: Link, names: Collection[tuple[str, str]]) -> PQGen[None]:
@@ -162,6 +172,7 @@ def write(
     foreign: Collection[str],
     rows: Mapping[str, Locked],
     displaced: Sequence[str],
+    repeats: Mapping[str, str],
     answers: Sequence[tuple[Arrival, Disposition]],
     now: datetime,
     commit: bool,
@@ -175,6 +186,7 @@ def write(
         foreign: Those of another account than the appointment's that they name.
         rows: The appointments, as the rule left them.
         displaced: Earlier events that no longer decide anything.
+        repeats: New ones that told an outcome again, each with the event that had told it.
         answers: What each delivery is answered.
         now: On our clock.
         commit: Whether to commit too, on the way that the statements take anyway.
@@ -184,7 +196,12 @@ def write(
     asked: list[Asked] = [(_DELIVER, [deliveries])]
     if recorded:
         written = (
-            document([_event(arrival, dispositions, foreign, rows) for arrival in recorded]),
+            document(
+                [
+                    _event(arrival, dispositions, foreign, rows) | {"repeats": repeats.get(arrival.event.id)}
+                    for arrival in recorded
+                ]
+            ),
             document(displaced),
             document(settled_rows(rows.values())),
         )

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, select, text, update
 
+from service.domain.event_bodies import Unreadable
 from service.domain.events import Event, event_from
+from service.domain.states import Status
 from service.postgres.engine import driver
 from service.postgres.models import Appointment
 from service.postgres.models import Event as EventRow
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy.orm import Session
 
     from service.domain.states import Disposition
+    from service.postgres.queries.appointments import Locked
 
 
 # Whoever is about to match events with a Cobalt id, or to make an id known, holds this lock on it first. So of
@@ -42,6 +47,39 @@ def find_waiting(session: Session, cobalt_id: str) -> Sequence[EventRow]:
         .where(EventRow.cobalt_appointment_id == cobalt_id, EventRow.disposition == "unmatched")
         .order_by(EventRow.id)
     ).all()
+
+
+JUDGED = """
+SELECT appointment_id, id, occurred_at, payload::text AS payload FROM events
+WHERE appointment_id IN ({appointment_ids}) AND disposition IN ('applied', 'superseded') AND payload <> '{{}}'
+"""
+"""Finds the events by which these appointments were judged, as far as retention has left what they say."""
+
+_JUDGED = text(JUDGED.format(appointment_ids=":appointment_id"))
+
+
+def find_judged(session: Session, row: Locked) -> list[Event]:
+    """Find the events that one which comes now may tell again; there are none while the attempt has no outcome."""
+    if row.standing.status is Status.PROCESSING:
+        return []
+    found = session.execute(_JUDGED, {"appointment_id": row.id})
+    return read_judged((one.id, one.occurred_at, one.payload) for one in found)
+
+
+def read_judged(found: Iterable[tuple[str, datetime, str]]) -> list[Event]:
+    """Read events from id, time and payload; what an older version could read and this one cannot is left out."""
+    events = []
+    for event_id, occurred_at, payload in found:
+        with suppress(Unreadable):
+            event = event_from(json.loads(payload), received_at=occurred_at)
+            events.append(event._replace(id=event_id, occurred_at=occurred_at))
+    return events
+
+
+def note_repeats(session: Session, repeats: Mapping[str, str]) -> None:
+    """Note which events told an outcome again: event id -> the one that had told it."""
+    for event_id, repeated in repeats.items():
+        session.execute(update(EventRow).where(EventRow.id == event_id).values(repeats=repeated))
 
 
 def read_recorded(recorded: EventRow) -> Event:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from psycopg.errors import UniqueViolation
 from sqlalchemy.exc import IntegrityError
@@ -104,6 +104,7 @@ class _Decided:
         rows: The appointments that they name, by Cobalt's id, as the rule left them.
         opened: Cobalt's ids of those whose correction is not sent any more: what waited for it can be judged.
         displaced: Earlier events that no longer decide anything.
+        repeats: Of the new ones, those that told an outcome again, each with the event that had told it.
         contradicting: Deliveries of another body under the id of a known event, for the quarantine.
     """
 
@@ -115,6 +116,7 @@ class _Decided:
     rows: Mapping[str, Locked]
     opened: Sequence[str]
     displaced: Sequence[str]
+    repeats: Mapping[str, str]
     contradicting: Sequence[Arrival]
 
 
@@ -135,13 +137,22 @@ def _decide(link: Link, arrivals: Sequence[Arrival], now: datetime) -> PQGen[_De
         del new[event_id]
     recorded = list(new.values())
     yield from door.look_up(link, _names(recorded, found.rows))
-    dispositions, foreign, displaced = _judge(recorded, found.rows, link.named, now)
+    judged = _judge(recorded, found.rows, link.named, now)
     opened = [cobalt_id for cobalt_id, row in found.rows.items() if relieve(row)]
-    answers = [_answer(arrival, new, dispositions) for arrival in arrivals]
+    answers = [_answer(arrival, new, judged) for arrival in arrivals]
     for position in contradicting:
         answers[position] = Disposition.QUARANTINED
     return _Decided(
-        arrivals, answers, recorded, dispositions, foreign, found.rows, opened, displaced, list(contradicting.values())
+        arrivals=arrivals,
+        answers=answers,
+        recorded=recorded,
+        dispositions=judged.dispositions,
+        foreign=judged.foreign,
+        rows=found.rows,
+        opened=opened,
+        displaced=judged.displaced,
+        repeats=judged.repeats,
+        contradicting=list(contradicting.values()),
     )
 
 
@@ -153,6 +164,7 @@ def _write(link: Link, decided: _Decided, now: datetime, *, commit: bool) -> PQG
         foreign=decided.foreign,
         rows=decided.rows,
         displaced=decided.displaced,
+        repeats=decided.repeats,
         answers=list(zip(decided.arrivals, decided.answers, strict=True)),
         now=now,
         commit=commit,
@@ -170,18 +182,20 @@ def _names(arrivals: Sequence[Arrival], rows: Mapping[str, Locked]) -> set[tuple
     }
 
 
+class _Judged(NamedTuple):
+    """What the rule makes of the new events of a batch; see ``_Decided``."""
+
+    dispositions: dict[str, Disposition]
+    foreign: dict[str, str]
+    displaced: list[str]
+    repeats: dict[str, str]
+
+
 def _judge(
     arrivals: Sequence[Arrival], rows: Mapping[str, Locked], named: Collection[tuple[str, str]], now: datetime
-) -> tuple[dict[str, Disposition], dict[str, str], list[str]]:
-    """Settle the rows by the new events.
-
-    Returns:
-        What became of each event of this batch; which of them are of another account than the appointment's that
-        they name, with that appointment; and the ids of earlier events that no longer decide.
-    """
-    dispositions: dict[str, Disposition] = {}
-    foreign: dict[str, str] = {}
-    displaced: list[str] = []
+) -> _Judged:
+    """Settle the rows by the new events."""
+    judged = dispositions, foreign, displaced, repeats = _Judged({}, {}, [], {})
     for arrival in arrivals:
         event = arrival.event
         if event.kind is None:
@@ -196,15 +210,23 @@ def _judge(
             continue
         decision = settle(row, event, source=arrival.source, now=now)
         dispositions[event.id] = decision.disposition
+        if decision.repeats:
+            repeats[event.id] = decision.repeats
         if decision.superseded in dispositions:
             dispositions[decision.superseded] = Disposition.SUPERSEDED
         elif decision.superseded:
             displaced.append(decision.superseded)
-    return dispositions, foreign, displaced
+    return judged
 
 
-def _answer(arrival: Arrival, new: Mapping[str, Arrival], dispositions: Mapping[str, Disposition]) -> Disposition:
-    """Say what became of a delivery: of an event that came twice in one batch, the first is the new one."""
-    if new.get(arrival.event.id) is arrival:
-        return dispositions[arrival.event.id]
-    return Disposition.DUPLICATE
+def _answer(arrival: Arrival, new: Mapping[str, Arrival], judged: _Judged) -> Disposition:
+    """Say what became of a delivery.
+
+    Of an event that came twice in one batch, the first is the new one. One that told an outcome again which had come
+    before this batch settled nothing, whichever of the two the status rests on.
+    """
+    event_id = arrival.event.id
+    if new.get(event_id) is not arrival:
+        return Disposition.DUPLICATE
+    told_before = judged.repeats.get(event_id, event_id) not in new
+    return Disposition.SUPERSEDED if told_before else judged.dispositions[event_id]

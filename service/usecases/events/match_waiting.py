@@ -50,13 +50,18 @@ def settle_by(session: Session, row: Locked, recorded: Sequence[EventRow], *, no
         now: On our clock.
     """
     dispositions: dict[str, Disposition] = {}
+    repeats: dict[str, str] = {}
+    row.judged += events.find_judged(session, row)
     for one in recorded:
         decision = settle(row, events.read_recorded(one), source=one.source, now=now)
         dispositions[one.id] = decision.disposition
+        if decision.repeats:
+            repeats[one.id] = decision.repeats
         if decision.superseded:
             dispositions[decision.superseded] = Disposition.SUPERSEDED
     relieve(row)
     appointments.write_outcomes(session, [row], now=now)
     events.change_dispositions(session, dispositions, appointment_id=row.id)
+    events.note_repeats(session, repeats)
     for one in recorded:
         metrics.event_decided(one.source, dispositions[one.id])

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from service.domain import states
 from service.domain.comparing import comparable
 from service.domain.events import Kind
+from service.domain.repeats import find_repeated, tells_the_same
 from service.domain.starts import TOLERANCE, Fit, compare
-from service.domain.states import Decision, Ruling, Status, accept_attempt, judge
+from service.domain.states import Decision, Disposition, Ruling, Status, accept_attempt, judge
 from service.domain.submission import Cause, allows, follow
 from service.domain.times import first_instant, instants, is_plausible
 from service.domain.zones import find_zone
@@ -40,11 +41,18 @@ def settle(row: Locked, event: Event, *, source: str, now: datetime) -> Decision
     if event.kind is None:
         raise ValueError("this event settles nothing")
     before = row.standing
-    decision = judge(before, _STATUS[event.kind], Ruling(event.occurred_at, event.id))
+    repeated = find_repeated(event, row.judged, before.since)
+    ruling = Ruling(event.occurred_at, event.id)
+    decision = judge(before, _STATUS[event.kind], ruling, repeats=repeated and repeated.id)
     row.standing = decision.standing
+    if decision.superseded and any(one.id == decision.superseded and tells_the_same(event, one) for one in row.judged):
+        row.moved = True  # whoever looks at the appointment sees nothing of that
+        before = before._replace(ruling=ruling)
     if decision.standing.ruling != before.ruling:
         row.outcome = _outcome(row, event, source, now)
     row.changed = row.changed or decision.standing != before
+    if decision.disposition is not Disposition.UNMATCHED:
+        row.judged.append(event)
     return decision
 
 

@@ -82,6 +82,14 @@ class EventOut(Schema):
             "taken the latest correction; or that a person says whether its account is the appointment's"
         },
     )
+    repeats = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "The event that had told this outcome before, under another id: the two count once",
+            "example": "evt_122",
+        },
+    )
     cobalt_appointment_id = fields.String(
         required=True,
         allow_none=True,

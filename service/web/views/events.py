@@ -62,6 +62,7 @@ def _shown(event: Event, row: Appointment | None, now: datetime, *, unmasked: bo
         "source": event.source,
         "account_reference": event.account_reference,
         "waits_for": _waits_for(event),
+        "repeats": event.repeats,
         "cobalt_appointment_id": event.cobalt_appointment_id,
         "appointment_id": event.appointment_id,
         "mrn": event.mrn and (event.mrn if unmasked else mask_mrn(event.mrn)),

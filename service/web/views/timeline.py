@@ -231,6 +231,7 @@ def _delivery(one: Delivery, event: Event, known: Known | None) -> Entry:
 def _event(event: Event, known: Known | None, *, at: datetime, source: str, disposition: str) -> Entry:
     kind = Kind(event.type) if event.type in set(Kind) else None
     said = SAID[kind] if kind else f"Cobalt told something else ({event_type(event, known)})"
+    again = f", as it had in event {event.repeats}" if event.repeats else ""
     now = "" if event.disposition == disposition else f"; by now, {BECAME[event.disposition]}"
     return {
         "at": at,
@@ -238,7 +239,7 @@ def _event(event: Event, known: Known | None, *, at: datetime, source: str, disp
         "source": source,
         "event_id": event.id,
         "disposition": disposition,
-        "summary": f"{said}; {BECAME[disposition]}{now}.",
+        "summary": f"{said}{again}; {BECAME[disposition]}{now}.",
         "details": {
             "type": event_type(event, known),
             "occurred_at": time_text(event.occurred_at),

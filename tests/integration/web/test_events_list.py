@@ -97,6 +97,7 @@ def test_an_event_has_the_documented_shape(api: Api, of_each: str) -> None:
         "source": "poll",
         "account_reference": "clinic_1",
         "waits_for": None,
+        "repeats": None,
         "cobalt_appointment_id": "cobalt_1",
         "appointment_id": of_each,
         "mrn": "555666777",

@@ -3,25 +3,47 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import text
 
-from service.cobalt import Cobalt
+from service.cobalt import Accepted, Cobalt
+from service.domain.arrivals import Arrival, Source
+from service.domain.events import event_from
 from service.lab.sandbox.settings import ERROR_SHAPES, ROW_SHAPES
 from service.postgres.engine import transaction
+from service.usecases.events.apply_events import apply
 from service.usecases.submissions.ask_cobalt import Asker
 from service.usecases.submissions.submit import Submitter
 from tests.e2e.test_sandbox import CALLER, Receiver, running
-from tests.records import ACCOUNT, ask, columns, deliver, row, rows
+from tests.records import (
+    ACCOUNT,
+    NOON,
+    accepted,
+    answer,
+    ask,
+    begin_correction,
+    claim,
+    columns,
+    created,
+    deliver,
+    dispositions,
+    failed,
+    row,
+    rows,
+    submit,
+)
 from tests.settings import settings_from
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy import Engine
 
     from service.config import Settings
+    from service.domain.states import Disposition
     from tests.e2e.test_sandbox import Sandbox
 
 LATER = ("--reply-shape", "top-level", "--webhook-shape", "later")
@@ -122,3 +144,92 @@ def test_the_sandbox_gives_its_events_page_by_page() -> None:
     assert first["webhook_events"][0]["created"] <= last["webhook_events"][0]["created"]
     assert none["webhook_events"] == []
     assert refused == [400] * 4
+
+
+FAILURE = {"failure_reason": "Patient MRN '123456789' not found in eCW."}
+NOTICED = ("status", "failure_category", "failures", "version", "settled_at", "updated_at", "learned_from", "failure")
+
+
+def as_row(raw: bytes, event_id: str) -> dict[str, Any]:
+    """Write an event as shape B has it, under an id of the row's own."""
+    event = json.loads(raw)
+    return {
+        "event_id": event_id,
+        "event_type": event["type"],
+        "created_at": event["created"],
+        "access_token_reference_id": event["access_token_reference_id"],
+        "webhook_url": "https://example.com/webhooks/cobalt",
+        "delivery_status": "failed",
+        "data": event["data"],
+    }
+
+
+def fetch(engine: Engine, *rows_of_events: dict[str, Any]) -> list[Disposition]:
+    now = datetime.now(UTC)
+    return apply(engine, [Arrival(event_from(one, received_at=now), Source.POLL, now) for one in rows_of_events])
+
+
+@pytest.mark.parametrize("write", [failed, created])
+@pytest.mark.parametrize("row_id", ["a_row", "z_row"])  # the event's own id lies between the two
+@pytest.mark.parametrize("first", ["the webhook", "the row"])
+def test_one_outcome_under_two_ids_changes_nothing_and_counts_once(
+    engine: Engine, write: Callable[..., bytes], row_id: str, first: str
+) -> None:
+    [one] = submit(engine, "c1")
+    raw = write("evt_1", "c1", 1, **(FAILURE if write is failed else {}))
+    steps = [lambda: deliver(engine, raw), lambda: fetch(engine, as_row(raw, row_id))]
+    if first == "the row":
+        steps.reverse()
+    assert steps[0]() == ["applied"]
+    before = columns(row(engine, one), *NOTICED)
+    assert steps[1]() == ["superseded"]
+    assert columns(row(engine, one), *NOTICED) == before
+    assert before[2] == (write is failed)
+    assert sorted(dispositions(engine).values()) == ["applied", "superseded"]
+    told_first, told_again = ("evt_1", row_id) if first == "the webhook" else (row_id, "evt_1")
+    assert {found["id"]: found["repeats"] for found in rows(engine, "events")} == {
+        told_first: None, told_again: told_first,
+    }  # fmt: skip
+
+
+def test_one_failure_under_two_ids_is_one_conflict_whenever_it_comes(engine: Engine) -> None:
+    ids = submit(engine, "c1", "c2", "c3")
+    for cobalt_id, order in zip(("c1", "c2", "c3"), ("frb", "bfr", "rbf"), strict=True):
+        raw = failed(f"evt_{cobalt_id}", cobalt_id, 1, **FAILURE)
+        for step in order:
+            if step == "f":
+                deliver(engine, raw)
+            elif step == "r":
+                fetch(engine, as_row(raw, f"row_{cobalt_id}"))
+            else:
+                deliver(engine, created(f"booked_{cobalt_id}", cobalt_id, 2))
+    assert [columns(row(engine, one), "status", "failures") for one in ids] == [("created", 1)] * 3
+
+
+def test_two_ids_of_one_outcome_that_came_before_the_reply_count_once(engine: Engine) -> None:
+    one = ask(engine)
+    call = claim(engine)[one]
+    raw = failed("evt_1", "c1", 1, **FAILURE)
+    assert deliver(engine, raw) + fetch(engine, as_row(raw, "row_1")) == ["unmatched"] * 2
+    assert answer(engine, call, accepted("c1")) == "accepted"
+    assert columns(row(engine, one), "status", "failures", "failure_category") == ("failed", 1, "patient_not_found")
+
+
+@pytest.mark.parametrize("row_id", ["a_row", "z_row"])
+def test_both_ids_in_one_batch_count_once(engine: Engine, row_id: str) -> None:
+    [one] = submit(engine, "c1")
+    raw = failed("evt_1", "c1", 1, **FAILURE)
+    answers = fetch(engine, as_row(raw, row_id), json.loads(raw))
+    assert sorted(answers) == ["applied", "superseded"]
+    assert columns(row(engine, one), "status", "failures") == ("failed", 1)
+
+
+def test_the_next_attempt_may_fail_as_the_one_before(engine: Engine) -> None:
+    [one] = submit(engine, "c1")
+    deliver(engine, failed("evt_1", "c1", 1, **FAILURE))
+    begin_correction(engine, one)
+    assert answer(engine, claim(engine)[one], Accepted("c1", None, NOON + timedelta(minutes=5))) == "accepted"
+    raw = failed("evt_2", "c1", 6, **FAILURE)
+    assert deliver(engine, raw) == ["applied"]
+    assert fetch(engine, as_row(raw, "row_2")) == ["superseded"]
+    assert columns(row(engine, one), "status", "failures", "attempt") == ("failed", 1, 2)
