@@ -4,8 +4,9 @@ import sys
 
 from service.config import Settings
 from service.errors import SettingsError
-from service.web.app import create_app, refuse_unreadable_tokens
+from service.web.app import create_app
 from service.web.application import Web
+from service.web.opening import refuse_unreadable_tokens
 
 settings = Settings.from_env()
 app = Web(create_app(settings))

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
 
+from service.web.openapi.pages import described
+
 if TYPE_CHECKING:
     from flask import Flask
     from werkzeug.test import TestResponse
@@ -69,5 +71,5 @@ _documents: dict[str, Document] = {}
 def document_of(app: Flask) -> Document:
     """Get the document, which is the same for every application."""
     if not _documents:
-        _documents["the"] = Document(app.extensions["api"].document())
+        _documents["the"] = Document(described(app).document())
     return _documents["the"]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from service.cobalt.signing import sign
 from service.errors import DatabaseUnavailableError
 from service.web.app import create_app
+from service.web.services import services_of
 from tests.records import until
 from tests.settings import settings_from
 from tests.web_client import client_of
@@ -32,7 +33,7 @@ def opened_web(database_url: str, spool: Path, **environment: str) -> Iterator[W
         settings_from(**{"DATABASE_URL": database_url, "SPOOL_DIR": str(spool), "LOG_LEVEL": "error"} | environment)
     )
     yield Web(app)
-    app.extensions["close"]()
+    services_of(app).close()
 
 
 class Web:
@@ -70,7 +71,7 @@ class Web:
 
     @property
     def depth(self) -> int:
-        count: int = self.app.extensions["spool"].depth().count
+        count: int = services_of(self.app).spool.depth().count
         return count
 
     def drain(self) -> None:
@@ -78,7 +79,7 @@ class Web:
 
         def drained() -> bool:
             try:
-                self.app.extensions["drainer"].run_once()
+                services_of(self.app).drainer.run_once()
             except DatabaseUnavailableError:
                 return False
             return self.depth == 0

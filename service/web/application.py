@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -12,15 +13,15 @@ from service.web.policy.problems import CONTENT_TYPE, DETAILS, problem_body
 from service.web.policy.tracing import good_request_id
 from service.web.process.messages import Answer
 from service.web.process.threads import ThreadedApp
-from service.web.process.waiting import PatientApp, Watch
+from service.web.process.waiting import PatientApp, Watch, look
 from service.web.process.webhooks import WebhookEndpoint, is_webhook
+from service.web.services import services_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flask import Flask
 
-    from service.config import Settings
     from service.web.process.messages import Request
 
 OPERATIONS = ("/metrics", "/openapi.json", "/docs")
@@ -40,12 +41,10 @@ class Web:
     """
 
     def __init__(self, app: Flask) -> None:
-        self.settings: Settings = app.extensions["settings"]
-        self._drainer = app.extensions["drainer"]
-        self._close = app.extensions["close"]
-        self._pools = app.extensions["pools"]
-        self._webhooks = WebhookEndpoint(app.extensions["taker"], self.settings.webhook_max_bytes)
-        self._watch = Watch(app.extensions["look"])
+        self._services = services_of(app)
+        self.settings = self._services.settings
+        self._webhooks = WebhookEndpoint(self._services.taker, self.settings.webhook_max_bytes)
+        self._watch = Watch(partial(look, self._services.engine))
         self._rest = PatientApp(
             ThreadedApp(app, threads=self.settings.database_pool), self._watch, self.settings.longest_wait
         )
@@ -54,13 +53,13 @@ class Web:
     @property
     def descriptors(self) -> int:
         """How many descriptors this process may need besides those of its connections."""
-        sizes: list[int] = [engine.pool.size() for engine in self._pools.values()]
+        sizes: list[int] = [pool.pool.size() for pool in self._services.pools.values()]  # type: ignore[attr-defined]
         return sum(sizes) + OTHER_DESCRIPTORS
 
     def start(self) -> None:
         """Start what runs beside the requests: in each process, for threads do not survive a fork."""
-        self._drainer.start()
-        self._end_metrics = metrics.start(self._pools)
+        self._services.drainer.start()
+        self._end_metrics = metrics.start(self._services.pools)
 
     def end_waits(self) -> None:
         """Answer all who only wait for news."""
@@ -69,7 +68,7 @@ class Web:
     def stop(self) -> None:
         """Close everything."""
         self._end_metrics()
-        self._close()
+        self._services.close()
 
     def admit(self, request: Request) -> int | Answer:
         """Judge a request by its head; see ``service.web.process.messages.Application``."""

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from service.web.app import create_app
+from service.web.openapi.pages import described
+from service.web.services import services_of
 from tests.settings import settings_from
 
 SOURCES = Path(__file__).parent / "typescript"
@@ -33,8 +35,8 @@ def run(*command: str, directory: Path) -> str:
 def test_the_types_made_from_the_document_say_what_may_be_asked_and_is_answered(tmp_path: Path) -> None:
     assert NPM is not None, "CI needs Node.js"
     app = create_app(settings_from(SPOOL_DIR=str(tmp_path / "spool")))
-    document = app.extensions["api"].document()
-    app.extensions["close"]()
+    document = described(app).document()
+    services_of(app).close()
     shutil.copytree(SOURCES, tmp_path, dirs_exist_ok=True)
     (tmp_path / "openapi.json").write_text(json.dumps(document))
     run(NPM, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", directory=tmp_path)
@@ -44,8 +46,8 @@ def test_the_types_made_from_the_document_say_what_may_be_asked_and_is_answered(
     run(str(tools / "tsc"), *STRICT, "usage.ts", directory=tmp_path)
 
     made = (tmp_path / "api.ts").read_text()
-    described = {
+    named = {
         one["operationId"] for item in document["paths"].values() for one in item.values() if isinstance(one, dict)
     }
-    assert described
-    assert all(f"    {name}: {{" in made for name in described)
+    assert named
+    assert all(f"    {name}: {{" in made for name in named)

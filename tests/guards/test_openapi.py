@@ -13,6 +13,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from service.usecases.events import take_webhook
 from service.web.app import create_app
 from service.web.openapi.document import METHODS, path_of
+from service.web.openapi.pages import described
 from tests.guards.test_readme import rows
 from tests.guards.test_routes_need_keys import PUBLIC
 from tests.settings import settings_from
@@ -37,7 +38,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
 
 @pytest.fixture(scope="module")
 def document(app: Flask) -> dict[str, Any]:
-    found: dict[str, Any] = app.extensions["api"].document()
+    found: dict[str, Any] = described(app).document()
     return found
 
 

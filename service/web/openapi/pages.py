@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from functools import cache
+from functools import cache, cached_property
 from http import HTTPStatus
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -21,10 +21,13 @@ from service.web.openapi.parts import headers
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
+    from flask import Flask
     from flask.typing import ResponseReturnValue
     from marshmallow.fields import Field
 
 blueprint = Blueprint("documentation", __name__, description="This document")
+
+_NAME = "api"
 
 KINDS = {
     "swagger-ui.css": "text/css",
@@ -72,6 +75,23 @@ class DescribedApi(flask_smorest.Api):  # type: ignore[misc]  # flask-smorest sh
         """Build the document of all blueprints."""
         return build(self._app, self)
 
+    @cached_property
+    def content(self) -> bytes:
+        """The document as text."""
+        return json.dumps(self.document(), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def describe(app: Flask) -> DescribedApi:
+    """Have an application describe the blueprints that are registered with what this returns."""
+    api = app.extensions[_NAME] = DescribedApi(app)
+    return api
+
+
+def described(app: Flask) -> DescribedApi:
+    """Get what describes an application."""
+    found: DescribedApi = app.extensions[_NAME]
+    return found
+
 
 @blueprint.route("/openapi.json")
 @blueprint.response(
@@ -85,9 +105,9 @@ def openapi_json() -> ResponseReturnValue:
 
     It is made from the same schemas that check what goes in and shape what comes out.
     """
-    content, etag = _document()
+    content = described(current_app).content
     response = Response(content, mimetype="application/json")
-    response.set_etag(etag)
+    response.set_etag(hashlib.sha256(content).hexdigest()[:32])
     response.headers["Cache-Control"] = "no-cache"
     return response.make_conditional(request)
 
@@ -129,16 +149,6 @@ def _guarded(response: Response, cache_control: str) -> Response:
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Referrer-Policy"] = "no-referrer"
     return response
-
-
-def _document() -> tuple[bytes, str]:
-    """Get the document as text, and its digest; made once for each application."""
-    made: tuple[bytes, str] | None = current_app.extensions.get("openapi")
-    if made is None:
-        api: DescribedApi = current_app.extensions["api"]
-        content = json.dumps(api.document(), ensure_ascii=False, separators=(",", ":")).encode()
-        made = current_app.extensions["openapi"] = (content, hashlib.sha256(content).hexdigest()[:32])
-    return made
 
 
 def _file(name: str) -> Traversable:

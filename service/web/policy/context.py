@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from flask import current_app, g, request
+from flask import g, request
 
 from service.errors import DatabaseUnavailableError
 from service.postgres.engine import autocommit, driver, transaction
 from service.telemetry import metrics
 from service.web.policy.cursors import Cursors
+from service.web.services import services
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,14 +37,12 @@ def register(app: Flask) -> None:
 
 def engine() -> Engine:
     """Get the pool of connections for the API."""
-    found: Engine = current_app.extensions["engine"]
-    return found
+    return services().engine
 
 
 def settings() -> Settings:
     """Get the settings."""
-    found: Settings = current_app.extensions["settings"]
-    return found
+    return services().settings
 
 
 def overdue_before() -> datetime:
@@ -58,8 +57,7 @@ def cursors() -> Cursors:
 
 def find_replica() -> Replica | None:
     """Find the replica, where there is one."""
-    found: Replica | None = current_app.extensions["replica"]
-    return found
+    return services().replica
 
 
 @contextmanager

@@ -9,24 +9,22 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from flask import current_app, g
+from flask import g
 
 from service.web.policy.problems import problem
+from service.web.services import services
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flask import Flask, Response
 
-    from service.config import Settings
-
 WINDOW = 60.0
 """Seconds: what a key has not used fills up again evenly, in a minute from nothing to all."""
 
 
-def register(app: Flask, settings: Settings) -> None:
-    """Keep count for this application, and have its answers say what is left."""
-    app.extensions["limits"] = Limits(settings.rate_limit, settings.in_flight_limit)
+def register(app: Flask) -> None:
+    """Have every answer to a key say what is left to it."""
     app.after_request(_say_what_is_left)
     app.teardown_request(lambda _error: _give_back())
 
@@ -121,8 +119,7 @@ class Place:
 
 def refuse_too_many(key_id: str) -> Response | None:
     """Let the request under way in; returns the answer where the key makes too many."""
-    limits: Limits = current_app.extensions["limits"]
-    left = limits.admit(key_id)
+    left = services().limits.admit(key_id)
     g.left = left
     if left.retry_after is None:
         return None

@@ -16,12 +16,15 @@ from typing import TYPE_CHECKING
 from flask import request
 
 from service.errors import AppointmentsError
+from service.postgres.engine import transaction
+from service.postgres.queries.changes import find_end, find_settled, find_versions
 from service.telemetry import log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Mapping
 
     from flask import Response
+    from sqlalchemy import Engine
 
     from service.web.process.messages import Answer, Request
     from service.web.process.threads import ThreadedApp
@@ -78,6 +81,18 @@ def until_settled(appointment_id: str) -> str:
 def found_anew() -> str | None:
     """Say what a view that answers once more was to be told; None when it answers for the first time."""
     found: str | None = request.environ.get("service.again")
+    return found
+
+
+def look(engine: Engine, awaited: Collection[str]) -> dict[str, str]:
+    """Find how everything is now that callers wait for."""
+    asked_for = {one.removeprefix(SETTLED) for one in awaited if one.startswith(SETTLED)}
+    with transaction(engine) as session:
+        found = {one: as_known(version) for one, version in find_versions(session, awaited).items()}
+        found |= {until_settled(one): as_known(1) for one in find_settled(session, asked_for)}
+        if CHANGES in awaited:
+            end = find_end(session)
+            found[CHANGES] = as_known(end.number, end.appointment_id)
     return found
 
 

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from flask import Response, current_app
+from flask import Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -22,6 +22,7 @@ from service.postgres.engine import autocommit
 from service.postgres.queries import gauges
 from service.telemetry import log, metric_files, metrics
 from service.web.openapi.arguments import Blueprint
+from service.web.services import services
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +64,7 @@ def show_metrics() -> ResponseReturnValue:
     """
     metrics.carry_over()
     registry = CollectorRegistry()
-    registry.register(current_app.extensions["standing"])
+    registry.register(services().standing)
     counted = metrics.REGISTRY
     if metric_files.find_directory() is None:
         content = generate_latest(counted)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from flask import current_app
 from sqlalchemy import text
 
 from service.errors import DatabaseUnavailableError, SpoolUnavailableError
@@ -13,6 +12,7 @@ from service.postgres.engine import transaction
 from service.web.openapi.arguments import Blueprint
 from service.web.policy.problems import problem
 from service.web.schemas.appointments import HealthOut
+from service.web.services import services
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -41,7 +41,7 @@ def readyz_api() -> Any:  # noqa: ANN401
     Send requests to `/v1` elsewhere while it does not.
     """
     try:
-        with transaction(current_app.extensions["engine"]) as session:
+        with transaction(services().engine) as session:
             session.execute(text("SELECT 1 FROM appointments LIMIT 1"))
             takes_writes = session.scalar(text("SHOW transaction_read_only")) == "off"
     except DatabaseUnavailableError:
@@ -58,7 +58,7 @@ def readyz_webhooks() -> Any:  # noqa: ANN401
     They can while the spool can be written, even without PostgreSQL. Send webhooks elsewhere while it cannot.
     """
     try:
-        current_app.extensions["spool"].check()
+        services().spool.check()
     except SpoolUnavailableError:
         return _not_ready("The spool cannot be written.")
     return WELL

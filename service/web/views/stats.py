@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from flask import current_app
 from flask.views import MethodView
 
 from service.domain.failures import Category
@@ -21,6 +20,7 @@ from service.web.openapi.arguments import Blueprint
 from service.web.policy.auth import requires
 from service.web.policy.context import as_of, reading
 from service.web.schemas.stats import StatsOut, StatsQuery
+from service.web.services import services
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -118,7 +118,7 @@ def _pile(pile: Pile, now: datetime) -> dict[str, Any]:
 
 def _spooled(now: datetime) -> dict[str, Any] | None:
     try:
-        depth = current_app.extensions["spool"].depth()
+        depth = services().spool.depth()
     except SpoolUnavailableError:
         return None
     return _pile(Pile(depth.count, depth.oldest), now)

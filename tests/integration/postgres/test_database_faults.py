@@ -17,6 +17,7 @@ from service.postgres.sessions import connect
 from service.telemetry import metrics
 from service.usecases.events.drain_spool import INTERVAL, LONGEST_PAUSE
 from service.usecases.events.replay import replay
+from service.web.services import services_of
 from tests.fake_cobalt import FakeCobalt, look
 from tests.integration.usecases.submissions.test_asking import SETTINGS, fetched, overdue
 from tests.records import created, dispositions, failed, open_engine, row, rows, submit
@@ -133,7 +134,7 @@ def test_a_fault_of_the_database_has_events_wait_on_disk_until_it_is_mended(
     assert web.take(created("evt_1", "1"), failed("evt_2", "2")) == [SPOOLED] * 2
     for _ in range(2):
         with pytest.raises(DatabaseFaultError) as raised:
-            web.app.extensions["drainer"].run_once()
+            services_of(web.app).drainer.run_once()
         assert raised.value.sqlstate == fault.sqlstate
     assert web.depth == 2
     assert counted(label) >= before + 3
@@ -182,7 +183,7 @@ def test_a_fault_that_only_some_events_meet_holds_up_none_of_the_others(
 
     while web.depth > 2:
         with suppress(DatabaseFaultError):  # the look took one that is refused for all
-            web.app.extensions["drainer"].run_once()
+            services_of(web.app).drainer.run_once()
     assert {one for one, what in dispositions(engine).items() if what == "applied"} == {
         f"evt_{one}" for one in ids if one not in {"0", "17"}
     }
@@ -205,7 +206,7 @@ def test_bytes_that_are_refused_on_every_way_hold_up_none_of_those_behind_them(
 
     while web.depth > 1:
         with suppress(IntegrityError):  # the look took the one that is refused for all
-            web.app.extensions["drainer"].run_once()
+            services_of(web.app).drainer.run_once()
     assert {found["cobalt_appointment_id"] for found in rows(engine, "appointments") if found["settled_at"]} == {*"23"}
 
 
@@ -225,7 +226,7 @@ def test_while_a_fault_lasts_the_spool_is_looked_at_less_and_less_often(
 
     monkeypatch.setattr("service.usecases.events.drain_spool.time.sleep", note)
     with pytest.raises(InterruptedError):
-        web.app.extensions["drainer"]._run()  # noqa: SLF001  a loop without an end has no other way out
+        services_of(web.app).drainer._run()  # noqa: SLF001  a loop without an end has no other way out
 
     looked, between = pauses[0:20:2], pauses[1:20:2]
     assert between == [min(INTERVAL * 2**number, LONGEST_PAUSE) for number in range(1, 11)]

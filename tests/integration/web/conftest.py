@@ -27,6 +27,7 @@ from service.usecases.access.api_keys import create_key
 from service.usecases.events.apply_events import apply
 from service.usecases.submissions.submit import Submitter
 from service.web.app import create_app
+from service.web.services import services_of
 from tests.conftest import fresh_database
 from tests.settings import settings_from
 from tests.web_client import WebClient, client_of
@@ -99,17 +100,17 @@ def closing_apps() -> Iterator[Callable[[Settings], Flask]]:
 
     yield make_app
     for app in apps:
-        app.extensions["close"]()
+        services_of(app).close()
 
 
 @pytest.fixture
 def settings(shared_app: Flask) -> Settings:
     """Settings with an empty database: what earlier tests left is gone."""
-    with transaction(shared_app.extensions["engine"]) as session:
+    with transaction(services_of(shared_app).engine) as session:
         session.execute(text("SET LOCAL session_replication_role = replica"))  # no triggers, which would count that
         for table in reversed(Base.metadata.sorted_tables):
             session.execute(table.delete())
-    found: Settings = shared_app.extensions["settings"]
+    found: Settings = services_of(shared_app).settings
     return found
 
 
@@ -163,7 +164,7 @@ def make_app(logged: io.StringIO) -> Iterator[Callable[[Settings], Flask]]:
 
 @pytest.fixture
 def engine(app: Flask) -> Engine:
-    found: Engine = app.extensions["engine"]
+    found: Engine = services_of(app).engine
     return found
 
 

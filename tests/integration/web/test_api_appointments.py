@@ -19,6 +19,7 @@ from service.postgres.models import Appointment
 from service.postgres.queries import appointment_views
 from service.requests.schema import LONGEST_METADATA, LONGEST_NOTE
 from service.usecases.access.accounts import add_account
+from service.web.services import services_of
 from tests.integration.web.conftest import BODY, Api, work_once
 from tests.records import wait_for_the_others
 from tests.web_client import client_of
@@ -223,7 +224,7 @@ def test_a_start_that_the_clocks_of_the_account_skip_is_refused_by_name(
     api: Api, make_app: Callable[[Settings], Flask], settings: Settings
 ) -> None:
     app = make_app(replace(settings, cobalt_timezone="America/New_York"))
-    there = Api(client_of(app), app.extensions["engine"])
+    there = Api(client_of(app), services_of(app).engine)
     skipped = {"date": "2030-03-10", "time": "2:30 am"}
     assert errors_of(there.post(BODY | skipped)) == {
         "/time": "On 2030-03-10 there is no 02:30 in America/New_York: clocks go forward over it."
@@ -238,7 +239,7 @@ def test_a_correction_to_a_start_that_the_clocks_skip_is_refused(
 ) -> None:
     one = book.failed()
     app = make_app(replace(settings, cobalt_timezone="America/New_York"))
-    there = Api(client_of(app), app.extensions["engine"])
+    there = Api(client_of(app), services_of(app).engine)
     refused = there.call("PATCH", f"{URL}/{one}", json={"date": "2030-03-10", "time": "02:30"})
     assert list(errors_of(refused)) == ["/time"]
     shown = there.read(f"{URL}/{one}")
@@ -458,7 +459,7 @@ def test_without_any_account_the_answer_says_who_mends_it(
     make_app: Callable[[Settings], Flask], settings: Settings
 ) -> None:
     app = make_app(replace(settings, cobalt_account=None, cobalt_access_token=None))
-    api = Api(client_of(app), app.extensions["engine"])
+    api = Api(client_of(app), services_of(app).engine)
     assert "accounts add" in errors_of(api.post(BODY))["/account"]
 
 

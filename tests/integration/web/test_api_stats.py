@@ -18,6 +18,7 @@ from service.spool import Spooled
 from service.usecases.access.accounts import add_account
 from service.usecases.events.apply_events import apply
 from service.usecases.upkeep.keep_counts import fold_counts
+from service.web.services import services_of
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -147,7 +148,7 @@ def test_what_waits_is_counted_with_its_age(api: Api, app: Flask, book: Book) ->
     for raw in (b"a", b"b"):
         apply(book.engine, [Arrival(Unread(raw, "no JSON"), Source.WEBHOOK, received_at)])
     execute(book.engine, "UPDATE quarantine SET replayed_at = now() WHERE raw = 'b'")
-    spool = app.extensions["spool"]
+    spool = services_of(app).spool
     spool.put([Spooled(b"c", received_at, "req_spooled")])
     try:
         shown = api.read(URL)
@@ -165,7 +166,7 @@ def test_a_disk_that_does_not_answer_takes_nothing_but_its_own_figure_away(
     def depth() -> None:
         raise SpoolUnavailableError
 
-    monkeypatch.setattr(app.extensions["spool"], "depth", depth)
+    monkeypatch.setattr(services_of(app).spool, "depth", depth)
     assert api.read(URL)["spooled"] is None
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import text
 from service.cobalt.signing import HEADER, sign
 from service.postgres.engine import transaction
 from service.postgres.models import Base
+from service.web.services import services_of
 from tests.integration.web.conftest import WEBHOOK_SECRET, Api, webhook_body
 from tests.seed_payloads import SEED_PAYLOADS
 from tests.web_client import client_of
@@ -101,7 +102,7 @@ def test_an_upper_case_signature_is_the_same_number(api: Api) -> None:
 
 def test_any_of_several_secrets_may_sign(make_app: Callable[[Settings], Flask], settings: Settings) -> None:
     app = make_app(replace(settings, cobalt_webhook_secrets=("whsec_new", "whsec_old")))
-    api = Api(client_of(app), app.extensions["engine"])
+    api = Api(client_of(app), services_of(app).engine)
     assert deliver(api, SEED_PAYLOADS["created"], secret="whsec_old").json["disposition"] == "unmatched"
     assert deliver(api, SEED_PAYLOADS["created"], secret="whsec_new").json["disposition"] == "duplicate"
     assert deliver(api, SEED_PAYLOADS["created"], secret=WEBHOOK_SECRET).status_code == 401

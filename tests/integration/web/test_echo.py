@@ -10,6 +10,7 @@ import pytest
 from werkzeug.test import Client
 
 from service.cobalt.signing import sign
+from service.web.openapi.pages import described
 from tests.integration.web.conftest import ALL_SCOPES, BODY, WEBHOOK_SECRET
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ HEADERS = (
 
 def operations(api: Api, one: str) -> Iterator[tuple[str, str, list[str]]]:
     """Every operation of the document: method, address, the names of its parameters in the query."""
-    document: dict[str, Any] = api.app.extensions["api"].document()
+    document: dict[str, Any] = described(api.app).document()
     for path, item in document["paths"].items():
         for method in item.keys() & {"get", "post", "patch", "put", "delete"}:
             names = [one["name"] for one in item[method].get("parameters", ()) if one.get("in") == "query"]

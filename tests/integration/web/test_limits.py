@@ -10,6 +10,7 @@ import pytest
 from flask import Response, stream_with_context
 
 from service.web.policy.auth import requires
+from service.web.services import services_of
 from tests.integration.web.conftest import Api
 from tests.web_client import client_of
 
@@ -30,7 +31,7 @@ def limited(make_app: Callable[[Settings], Flask], settings: Settings) -> Callab
 
     def make(**limits: int) -> Api:
         app = make_app(replace(settings, **limits))  # type: ignore[arg-type]  # all of them are numbers
-        return Api(client_of(app), app.extensions["engine"])
+        return Api(client_of(app), services_of(app).engine)
 
     return make
 
@@ -40,7 +41,7 @@ def headers_of(answer: Any) -> tuple[str | None, ...]:  # noqa: ANN401 (a TestRe
 
 
 def in_flight(api: Api) -> list[int]:
-    limits: Limits = api.app.extensions["limits"]
+    limits: Limits = services_of(api.app).limits
     return [limits.in_flight(key) for key in limits._keys]  # noqa: SLF001
 
 

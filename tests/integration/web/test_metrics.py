@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.cobalt.signing import HEADER, sign
+from service.web.services import attach, services_of
 from service.web.views.metrics import StandingCollector
 from tests.integration.web.conftest import BODY, WEBHOOK_SECRET, webhook_body
 from tests.settings import settings_from
@@ -45,10 +47,10 @@ def counted(api: Api, name: str, **labels: str) -> float:
 @pytest.fixture
 def fresh(app: Flask) -> Iterator[Flask]:
     """An application that has not asked the database yet."""
-    before = app.extensions["standing"]
-    app.extensions["standing"] = StandingCollector(app.extensions["engine"], app.extensions["spool"], None)
+    before = services_of(app)
+    attach(app, replace(before, standing=StandingCollector(before.engine, before.spool, None)))
     yield app
-    app.extensions["standing"] = before
+    attach(app, before)
 
 
 def deliver(api: Api, raw: bytes, secret: str = WEBHOOK_SECRET) -> int:

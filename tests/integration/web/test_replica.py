@@ -13,6 +13,7 @@ from service.postgres.queries import appointment_views
 from service.postgres.sessions import connect
 from service.usecases.access.api_keys import create_key
 from service.web.app import create_app
+from service.web.services import services_of
 from tests.integration.web.conftest import BODY, environment_for
 from tests.records import until
 from tests.settings import settings_from
@@ -49,7 +50,7 @@ def make(pair: Pair, tmp_path: Path) -> Iterator[Callable[..., Flask]]:
 
         def made(**environment: str) -> Flask:
             app = create_app(settings_from(**environment_for(pair.primary.url(), tmp_path) | urls | environment))
-            stack.callback(app.extensions["close"])
+            stack.callback(services_of(app).close)
             return app
 
         yield made
@@ -61,7 +62,7 @@ class Caller:
     def __init__(self, app: Flask, key: str | None = None, scopes: tuple[str, ...] = ("read", "write")) -> None:
         self.app = app
         self.client = client_of(app)
-        self.key = key or create_key(app.extensions["engine"], name="test", scopes=scopes, expires_in=None)
+        self.key = key or create_key(services_of(app).engine, name="test", scopes=scopes, expires_in=None)
 
     def ask(self, method: str = "GET", path: str = URL, **rest: Any) -> Answer:
         headers = {"Authorization": f"Bearer {self.key}"}
@@ -83,8 +84,13 @@ def reader_of(app: Flask, pair: Pair) -> Caller:
     reader = Caller(app)
     assert reader.ask().status_code == 200
     pair.catch_up()
-    until(lambda: reader.ask().status_code == 200 and app.extensions["replica"].in_use)
+    until(lambda: reader.ask().status_code == 200 and is_used(app))
     return reader
+
+
+def is_used(app: Flask) -> bool:
+    replica = services_of(app).replica
+    return replica is not None and replica.in_use
 
 
 def as_of(answer: Answer) -> datetime:
@@ -255,7 +261,7 @@ def test_everything_that_may_be_slightly_old_is_read_there_and_recorded_on_the_p
     made = Caller(app).write()
     seer = Caller(app, scopes=("read", "phi", "ops"))
     pair.catch_up()
-    until(lambda: seer.ask().status_code == 200 and app.extensions["replica"].in_use)
+    until(lambda: seer.ask().status_code == 200 and is_used(app))
     pair.pause()
     unseen = Caller(app).write()
     paths = (URL, f"{URL}/{made}", f"{URL}/{made}/timeline", "/v1/stats", "/v1/changes", "/v1/events")

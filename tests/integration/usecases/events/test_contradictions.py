@@ -19,6 +19,7 @@ from service.telemetry import metrics
 from service.usecases.events import contradicting
 from service.usecases.events.apply_events import apply
 from service.usecases.events.replay import accept_within, dismiss_within, replay
+from service.web.services import services_of
 from tests.fake_cobalt import FakeCobalt, look
 from tests.integration.usecases.submissions.test_asking import HOUR, SETTINGS, entry, fetched, overdue, pass_time
 from tests.records import columns, created, deliver, dispositions, event, failed, row, rows, submit
@@ -160,7 +161,7 @@ def test_the_spool_brings_it_into_the_quarantine_once_however_often_it_is_draine
     deliver(engine, ONE)
     other = Spooled(OTHERS["a failure"], datetime.now(UTC), "req_event")
     for _ in range(2):
-        web.app.extensions["spool"].put([other, Spooled(ONE, datetime.now(UTC), "req_event")])
+        services_of(web.app).spool.put([other, Spooled(ONE, datetime.now(UTC), "req_event")])
         web.drain()
 
     [kept] = rows(engine, "quarantine")

@@ -21,6 +21,7 @@ from service.usecases.events.dismiss_event import dismiss_event
 from service.usecases.events.replay import replay
 from service.usecases.submissions.adopt import adopt_by_hand
 from service.usecases.submissions.ask_cobalt import sweep_unmatched
+from service.web.services import services_of
 from tests.fake_cobalt import FakeCobalt, look
 from tests.integration.usecases.submissions.test_asking import SETTINGS, entry, fetched, overdue
 from tests.records import (
@@ -162,7 +163,7 @@ def test_it_settles_nothing_either_from_the_spool_or_the_quarantine(
     now = datetime.now(UTC)
     apply(engine, [Arrival(Unread(foreign(created("evt_2", "2")), "a bug of ours"), Source.WEBHOOK, now, "req_event")])
     with opened_web(database_url, tmp_path / "spool") as web:
-        web.app.extensions["spool"].put([Spooled(foreign(created("evt_1", "1")), now, "req_event")])
+        services_of(web.app).spool.put([Spooled(foreign(created("evt_1", "1")), now, "req_event")])
         web.drain()
     [quarantined] = rows(engine, "quarantine")
     assert replay(engine, quarantined["id"]) == (UNMATCHED, "evt_2")

@@ -18,6 +18,7 @@ from service.lab.postgres import EmbeddedPostgres
 from service.postgres import schema
 from service.postgres.sessions import connect
 from service.usecases.events.batches import Batches
+from service.web.services import services_of
 from tests import records
 from tests.records import columns, created, deliver, dispositions, failed, open_engine, row, rows, submit, until
 from tests.webhook_process import Web, opened_web
@@ -161,7 +162,7 @@ def test_what_comes_during_an_outage_is_spooled_at_once_and_applied_afterwards(
         assert web.timed(created("evt_1", "1")) < AT_ONCE
         assert web.timed(b"unreadable") < AT_ONCE
         with pytest.raises(DatabaseUnavailableError):
-            web.app.extensions["drainer"].run_once()
+            services_of(web.app).drainer.run_once()
         assert web.depth == 4
     web.drain()
 
@@ -266,7 +267,7 @@ def _answers(database: str) -> bool:
 
 def _drained_to(web: Web, depth: int) -> bool:
     try:
-        web.app.extensions["drainer"].run_once()
+        services_of(web.app).drainer.run_once()
     except DatabaseUnavailableError:
         return False
     return web.depth == depth
@@ -309,7 +310,7 @@ def test_nowhere_to_keep_it_is_said_so_and_taken_again_when_either_is_back(
 def _looked_once(web: Web) -> bool:
     """The drainer looks after PostgreSQL although the disk is broken; tells whether it found it back."""
     try:
-        web.app.extensions["drainer"].run_once()
+        services_of(web.app).drainer.run_once()
     except DatabaseUnavailableError:
         return False
     except SpoolUnavailableError:
@@ -420,7 +421,7 @@ def test_a_database_that_refuses_even_the_bytes_has_them_on_disk_until_it_is_men
 
     assert web.take(created("evt_1", "1"), b"unreadable") == [SPOOLED] * 2
     with pytest.raises(Exception, match="refusal"):
-        web.app.extensions["drainer"].run_once()
+        services_of(web.app).drainer.run_once()
     assert web.depth == 2
     mend(database, "events")
     mend(database, "quarantine")
@@ -447,7 +448,7 @@ def test_large_spooled_events_are_drained_although_they_are_too_much_for_one_sta
 def test_damage_in_the_spool_is_no_reason_to_refuse(server: EmbeddedPostgres, web: Web, tmp_path: Path) -> None:
     server.kill()
     assert web.take(b"lost to the disk") == [SPOOLED]
-    spool = web.app.extensions["spool"]
+    spool = services_of(web.app).spool
     spool.close()
     (tmp_path / "spool" / "spool.sqlite3").write_bytes(b"garbage" * 1000)
 
