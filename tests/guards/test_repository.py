@@ -129,14 +129,6 @@ def test_the_changelog_is_one() -> None:
     assert {line.removeprefix("### ") for line in lines if line.startswith("### ")} <= KINDS
 
 
-def test_decisions_are_numbered_and_say_the_four_things() -> None:
-    pages = sorted((PROJECT / "docs" / "decisions").glob("*.md"))
-    assert [page.name[:4] for page in pages] == [f"{number:04}" for number in range(1, len(pages) + 1)]
-    for page in pages:
-        headings = re.findall(r"^## (.+)$", page.read_text(), re.MULTILINE)
-        assert headings == ["What", "Why", "What was measured", "What it costs"], page.name
-
-
 def test_every_file_of_the_service_can_be_read_in_one_go() -> None:
     too_long = {
         str(path.relative_to(PROJECT)): lines
