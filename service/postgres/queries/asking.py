@@ -106,16 +106,17 @@ def open_questions(session: Session, *, since: datetime) -> list[Question]:
     return [Question(**row) for row in session.execute(_OPEN, {"since": since}).mappings()]
 
 
-# It waits for who is just looking at a row: else the event came too late for that look, and nobody would look again
-# for a long time. In the order of the ids, as everyone locks rows.
+# It waits for a look at a row that is under way, and keeps the next look waiting until the event is committed, also
+# where the row is due already: else that look would miss the event, and the next one would be a long time off. In the
+# order of the ids, as everyone locks rows.
 HURRY = f"""
 WITH waiting AS (
   SELECT id FROM appointments
   WHERE {IS_UNCONFIRMED} AND coalesce(mrn_key, mrn) = ANY({{mrns}}) AND status <> 'created'
-    AND cobalt_appointment_id IS NULL AND due_at > {{now}}
+    AND cobalt_appointment_id IS NULL
   ORDER BY id FOR NO KEY UPDATE
 )
-UPDATE appointments a SET due_at = {{now}} FROM waiting WHERE a.id = waiting.id
+UPDATE appointments a SET due_at = least(a.due_at, {{now}}) FROM waiting WHERE a.id = waiting.id
 """  # noqa: S608 (constants)
 """Has unconfirmed submissions for these patients looked at at once: an event came that may be theirs.
 

@@ -6,17 +6,23 @@ import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import event as engine_event
 from sqlalchemy import text
 
+from service.cobalt import Unclear
 from service.domain.states import Disposition
 from service.postgres.engine import transaction
 from service.postgres.sessions import connect
 from service.usecases.submissions.submit import expire_leases
+from tests.fake_cobalt import FakeCobalt, look
 from tests.records import (
+    FIELDS,
+    NOON,
+    SETTINGS,
     accepted,
     answer,
     ask,
@@ -308,3 +314,20 @@ def test_a_reply_that_comes_while_the_lease_expires_is_not_lost(
 
     assert (first.result(), second.result()) == ({"expired": 1}, "accepted")
     assert columns(row(engine, asked), "submission", "cobalt_appointment_id") == ("accepted", "1")
+
+
+def test_an_event_that_is_not_committed_when_its_request_is_looked_at_is_found_by_the_next_look(
+    engine: Engine, held: Held, threads: ThreadPoolExecutor, cobalt: FakeCobalt
+) -> None:
+    asked = ask(engine)
+    answer(engine, claim(engine)[asked], Unclear("ReadTimeout"))
+    before = (datetime.now(UTC) - NOON) / timedelta(minutes=1)
+
+    door = threads.submit(deliver, held.engine, created("evt_1", "1", before + 1, provider_name=FIELDS["provider"]))
+    until(lambda: held.reached.is_set() or door.done())
+    look(engine, SETTINGS, cobalt)
+    held.let_go.set()
+    assert door.result(PATIENCE) == [UNMATCHED]
+    look(engine, SETTINGS, cobalt)
+
+    assert columns(row(engine, asked), "status", "submission") == ("created", "accepted")
