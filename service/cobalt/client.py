@@ -15,6 +15,7 @@ from urllib.parse import quote, urlencode
 
 from service.cobalt.exchange import Network, NotSentError, ReplyLostError
 from service.cobalt.replies import NeverLeft, Reply, Unclear, find_text, is_success, json_object, read_reply
+from service.domain.minimum import reduce_listed
 from service.errors import CobaltError
 from service.telemetry import metrics
 
@@ -99,12 +100,14 @@ class Cobalt:
     def list_appointments(self, credentials: Credentials, *, first: date, last: date, mrn: str) -> list[dict[str, Any]]:
         """List a patient's appointments, ``GET /appointments`` [P]; days include both ends.
 
+        Of each entry only what can be evidence.
+
         Raises:
             CobaltError: Cobalt did not answer with a list. That is not an empty one, which would be evidence.
         """
         query = {"start_date": first.isoformat(), "end_date": last.isoformat(), "patient_mrn": mrn}
         reply = self._ask("list", "GET", f"/appointments?{urlencode(query)}", credentials)
-        return _objects(reply.get("appointments"))
+        return [reduce_listed(entry) for entry in _objects(reply.get("appointments"))]
 
     def events_of_job(self, credentials: Credentials, job_id: str) -> list[dict[str, Any]]:
         """Fetch the events of an operation, ``GET /webhook-events`` [P]; empty until it ends.

@@ -71,6 +71,6 @@ class Arrival(NamedTuple):
         return self.said
 
     def quarantined(self, reason: str, contradiction: Contradiction | None = None) -> Arrival:
-        """Make of it what goes into the quarantine."""
-        raw = document(self.event.payload) if self.raw is None else self.raw
+        """Make of it what goes into the quarantine: nothing that may not be kept."""
+        raw = document(self.event.payload) if self.raw is None or not self.event.is_whole else self.raw
         return self._replace(said=Unread(raw, reason, contradiction))

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from service.domain.event_bodies import Unreadable, read_body
 from service.domain.failures import Category, classify
+from service.domain.minimum import names_twice, reduce_event
 from service.domain.published_names import DATA, ENVELOPE, as_envelope
 from service.domain.times import occurred_at, read_written
 
@@ -47,8 +48,8 @@ class Event(NamedTuple):
 
     `kind` is None for a type that settles nothing. `occurred_at` is the envelope's `created` in UTC, or the
     time of receipt where there is no plausible one: none, one of an impossible year, or one that was not yet.
-    `payload` is the whole body with unknown fields, storable as PostgreSQL's jsonb; `raw` is the exact bytes,
-    only where the payload could not keep all they said.
+    `payload` is what may be kept of the body, storable as PostgreSQL's jsonb, and `is_whole` tells whether that is all
+    of it; `raw` is the exact bytes, only where they may be kept and the payload could not keep all they said.
     """
 
     id: str
@@ -63,6 +64,7 @@ class Event(NamedTuple):
     failure: Failure | None
     payload: dict[str, Any]
     raw: bytes | None
+    is_whole: bool = True
 
 
 def read_event(raw: bytes, *, received_at: datetime) -> Event:
@@ -74,8 +76,11 @@ def read_event(raw: bytes, *, received_at: datetime) -> Event:
         Unreadable: not a JSON object in UTF-8, far more values than any event has, no `id` or `type`, or a
             settling type without its appointment.
     """
-    payload, faithful = read_body(raw)
-    return _event(payload, raw=None if faithful else raw, received_at=received_at)
+    body, faithful = read_body(raw)
+    payload = reduce_event(as_envelope(body))
+    is_whole = payload == body and (faithful or not names_twice(raw))
+    event = _event(payload, raw=None if faithful or not is_whole else raw, received_at=received_at)
+    return event if is_whole else event._replace(is_whole=False)
 
 
 def event_from(payload: dict[str, Any], *, received_at: datetime) -> Event:

@@ -11,6 +11,23 @@ _PRIVATE_KEYS = (
 )  # fmt: skip
 _PRIVATE_WORDS = frozenset({"dob", "ssn", "address", "patient", "patientdob", "patientaddress", "demographics"})
 
+_CLINICAL_KEYS = (
+    "insur", "payer", "policy", "subscriber", "member", "guarantor", "diagnos", "icd10", "medication", "prescription",
+    "allerg", "immuniz", "symptom", "complaint", "problemlist", "medicalhistory", "emergencycontact", "birth", "gender",
+    "ethnic", "marital", "religion", "mobile", "address", "zipcode", "postalcode",
+)  # fmt: skip
+_CLINICAL_WORDS = frozenset({"name", "sex", "race", "fax", "age", "zip", "city", "drugs", "vitals", "language"})
+
+
+@lru_cache(maxsize=1024)
+def is_needless(key: str) -> bool:
+    """Tell whether a field of this name says who a patient is, or about the patient's health, and is not to be kept.
+
+    An MRN is kept: by it Cobalt names the patient, and a person corrects it.
+    """
+    plain = _plain(key)
+    return is_private(key) or plain in _CLINICAL_WORDS or any(name in plain for name in _CLINICAL_KEYS)
+
 
 @lru_cache(maxsize=1024)
 def names_an_mrn(key: str) -> bool:

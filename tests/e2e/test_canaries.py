@@ -17,6 +17,7 @@ import pytest
 from service.cobalt.signing import HEADER, sign
 from service.lab.demo import APPOINTMENT, cases
 from service.postgres.sessions import connect
+from tests.overheard import NEVER_KEPT, bodies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,6 +121,9 @@ def logs(stack: Stack) -> dict[str, str]:
 def test_no_canary_is_in_any_log(client: httpx.Client, stack: Stack) -> None:
     submit_all_outcomes(client)
     fail_in_every_way(client, stack)
+    for raw in bodies("clinic_1", "canary_heard"):
+        assert deliver(stack, raw).status_code in {200, 202}
+    assert client.get("/v1/events?limit=200").raise_for_status().json()["data"]
     secrets: dict[str, Any] = {
         "the MRN": MRN,
         "the note": NOTE,
@@ -127,6 +131,7 @@ def test_no_canary_is_in_any_log(client: httpx.Client, stack: Stack) -> None:
         "the access token": stack.access_token,
         "the client secret": stack.client_secret,
         "the API key": stack.api_key,
+        **NEVER_KEPT,
     }
     read = logs(stack)
     assert {name.partition("-")[0].partition(".")[0] for name in read} == {"postgres", "sandbox", "web", "worker"}

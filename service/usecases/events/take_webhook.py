@@ -12,6 +12,7 @@ from service.domain.arrivals import Arrival, Source, Unread
 from service.domain.event_bodies import Unreadable
 from service.domain.events import read_event
 from service.domain.failures import Category, shape
+from service.domain.minimum import reduce_bytes
 from service.domain.states import Disposition
 from service.errors import AppointmentsError, BatchesFullError, DatabaseBusyError
 from service.spool import Spooled
@@ -139,7 +140,7 @@ def read_arrival(raw: bytes, source: Source, received_at: datetime, request_id: 
         logger.error(  # noqa: TRY400
             "webhook cannot be read: quarantined", problem=str(unreadable), bytes=len(raw), request_id=request_id
         )
-        return Arrival(Unread(raw, str(unreadable)), source, received_at, request_id)
+        return Arrival(Unread(reduce_bytes(raw), str(unreadable)), source, received_at, request_id)
     if event.failure and event.failure.category is Category.OTHER:
         reason_shape = shape(event.failure.reason)
         logger.warning(

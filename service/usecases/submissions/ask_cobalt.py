@@ -15,6 +15,7 @@ from service.domain.arrivals import Arrival, Source, Unread
 from service.domain.event_bodies import Unreadable
 from service.domain.events import event_from
 from service.domain.evidence import Evidence, from_event
+from service.domain.minimum import reduce_bytes
 from service.domain.states import Disposition
 from service.domain.submission import Submission
 from service.domain.times import occurred_at
@@ -173,7 +174,7 @@ class Asker:
                 arrivals.append(Arrival(event_from(payload, received_at=now), Source.POLL, now))
             except Unreadable as unreadable:
                 logger.error("a fetched event cannot be read: quarantined", problem=str(unreadable))  # noqa: TRY400
-                raw = json.dumps(payload).encode()
+                raw = reduce_bytes(json.dumps(payload).encode())
                 arrivals.append(Arrival(Unread(raw, str(unreadable)), Source.POLL, now))
         return bool(arrivals) and Disposition.APPLIED in apply_each(self._engine, arrivals)
 

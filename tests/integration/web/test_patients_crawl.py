@@ -207,6 +207,7 @@ def records(api: Api) -> dict[str, list[str]]:
     """Values for the parts of an address that name a record; a new kind of record has to be named here."""
     return {
         "appointment_id": [row["id"] for row in rows(api.engine, "appointments")] + ["appt_unknown"],
+        "account": ["clinic_1"],
         "event_id": [row["id"] for row in rows(api.engine, "events")],
         "quarantined_id": [row["id"] for row in rows(api.engine, "quarantine")],
     }

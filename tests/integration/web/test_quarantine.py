@@ -285,7 +285,7 @@ def test_the_command_line_replays_all_that_can_be_read_now(
 ) -> None:
     book.accepted("cobalt_1")
     for number in range(3):
-        send(api, webhook_body("failed", "cobalt_1", event_id=f"evt_{number}"))
+        send(api, webhook_body("failed", "cobalt_1", event_id=f"evt_{number}", reason=f"Reason {number}"))
     send(api, PHI)
     breaking_reader()
 

@@ -170,7 +170,7 @@ def test_what_cobalt_tells_of_its_id_beside_the_outcome_is_there_too(api: Api, b
         "ignored",
         "appointment.cancelled",
     )
-    assert told["data"][-1]["details"]["data"]["patient_name"] == "Jane Doe"
+    assert told["data"][-1]["details"]["data"] == {"appointment_id": "cobalt_1", "mrn": "123456789"}
     assert masked["data"][-1]["details"]["data"] is None
     assert masked["data"][-1]["summary"] == told["data"][-1]["summary"]
 

@@ -348,7 +348,7 @@ def test_text_that_postgresql_cannot_hold_is_replaced_and_the_event_applied(engi
     for number, unstorable in enumerate(["a\\u0000b", "a\\ud800b", "a\\udc00\\ud800b"]):
         asked = ask(engine)
         calls = claim(engine)
-        raw = failed(f"evt_{number}", f"{number}", failure_reason="X", note={"X": ["X"]})
+        raw = failed(f"evt_{number}", f"{number}", failure_reason="X", more={"X": ["X"]})
         raw = raw.replace(b"X", unstorable.encode())
         if waits:
             assert deliver(engine, raw) == [UNMATCHED]
@@ -358,7 +358,7 @@ def test_text_that_postgresql_cannot_hold_is_replaced_and_the_event_applied(engi
 
         kept = "a" + "\ufffd" * (unstorable.count("\\u")) + "b"
         failure = row(engine, asked)["failure"]
-        assert columns(failure, "reason", "details") == (kept, {"note": {kept: [kept]}})
+        assert columns(failure, "reason", "details") == (kept, {"more": {kept: [kept]}})
         recorded = rows(engine, "events")[number]
         assert columns(recorded, "disposition", "raw") == ("applied", raw)
 
