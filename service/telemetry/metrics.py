@@ -45,7 +45,7 @@ http_requests = Counter(
 )
 http_request_seconds = Histogram(
     "appointments_http_request_seconds",
-    "Seconds until the API had an answer; those that waited because they were asked to are among them.",
+    "Seconds that the API took for an answer; those that a caller waited by its own `Prefer: wait` are not among them.",
     ["route", "method"],
     buckets=REQUEST,
     registry=REGISTRY,

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import orjson
 
 from service.telemetry import log, metrics
+from service.usecases.submissions.find_news import find_news
 from service.web.policy.problems import CONTENT_TYPE, DETAILS, problem_body
 from service.web.policy.tracing import good_request_id
 from service.web.process.messages import Answer
 from service.web.process.threads import ThreadedApp
-from service.web.process.waiting import PatientApp, Watch, look
+from service.web.process.waiting import PatientApp, Watch
 from service.web.process.webhooks import WebhookEndpoint, is_webhook
 from service.web.services import services_of
 
@@ -44,7 +45,7 @@ class Web:
         self._services = services_of(app)
         self.settings = self._services.settings
         self._webhooks = WebhookEndpoint(self._services.taker, self.settings.webhook_max_bytes)
-        self._watch = Watch(partial(look, self._services.engine))
+        self._watch = Watch(partial(find_news, self._services.engine))
         self._rest = PatientApp(
             ThreadedApp(app, threads=self.settings.database_pool), self._watch, self.settings.longest_wait
         )

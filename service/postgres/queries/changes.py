@@ -105,6 +105,8 @@ def find_end(session: Session) -> Position:
 
 def find_versions(session: Session, ids: Collection[str]) -> dict[str, int]:
     """Find the versions of these appointments: our id -> version. Ids that there are none of are left out."""
+    if not ids:
+        return {}
     found = session.execute(select(Appointment.id, Appointment.version).where(Appointment.id.in_(ids)))
     return {row.id: row.version for row in found}
 

@@ -98,6 +98,11 @@ def as_of() -> datetime:
     return found
 
 
+def forget_reads() -> None:
+    """Begin to read once more: what was read so far is not what will be answered."""
+    g.pop("as_of", None)
+
+
 def once_more_on_primary(view: Callable[[], T]) -> T:
     """Call a view, and once more when a replica broke in the middle of it."""
     try:
@@ -106,7 +111,7 @@ def once_more_on_primary(view: Callable[[], T]) -> T:
         if not reads_replica():
             raise
         g.stays_on_primary = True
-        del g.as_of
+        forget_reads()
         return view()
 
 

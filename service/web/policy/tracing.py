@@ -39,6 +39,16 @@ def request_id() -> str:
     return found
 
 
+def pause() -> None:
+    """Note that the request under way is answered later: it is logged then, and what it waits is not its time."""
+    g.paused_at = time.monotonic()
+
+
+def go_on() -> None:
+    """Note that the request is worked on again after a ``pause``."""
+    g.began += time.monotonic() - g.pop("paused_at")
+
+
 def _begin() -> None:
     g.request_id = good_request_id(request.headers.get("X-Request-Id"))
     g.began = time.monotonic()
@@ -47,6 +57,8 @@ def _begin() -> None:
 
 
 def _end(response: Response) -> Response:
+    if "paused_at" in g:
+        return response
     response.headers["X-Request-Id"] = g.request_id
     route = request.url_rule.rule if request.url_rule else None  # the path itself may hold anything
     seconds = time.monotonic() - g.began

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from service.web.policy.later import Later
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -30,12 +33,14 @@ class Answer:
         headers: With lower-case names.
         content: All of the body, or its beginning.
         rest: What follows, if anything does.
+        later: Where this is no answer yet: how to make it, when it is due.
     """
 
     status: int
     headers: list[tuple[bytes, bytes]]
     content: bytes = b""
     rest: Rest | None = None
+    later: Later | None = None
 
 
 @dataclass(slots=True)
@@ -81,10 +86,6 @@ class Request:
         """The length that the body will have, in bytes; None when the request does not say."""
         length = self.header(b"content-length")
         return None if length is None else int(length)
-
-    def with_headers(self, headers: Headers) -> Request:
-        """Return the same request with other headers."""
-        return replace(self, headers=headers)
 
     async def gone(self) -> None:
         """Wait until the client has gone away, which it may never do."""

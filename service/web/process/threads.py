@@ -15,12 +15,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
+from service.web.policy.later import LATER, WAIT
 from service.web.process.messages import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
     from wsgiref.types import WSGIApplication, WSGIEnvironment
 
+    from service.web.policy.later import Later
     from service.web.process.messages import Request
 
 PIECE = 65_536
@@ -35,13 +37,14 @@ class _Made:
 
     Args:
         run: Runs a function in a thread; returns what that returns.
+        context: Flask's, in which all pieces are made.
     """
 
-    def __init__(self, run: Callable[..., Awaitable[Any]]) -> None:
+    def __init__(self, run: Callable[..., Awaitable[Any]], context: contextvars.Context) -> None:
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
         self._run = run
-        self._context = contextvars.copy_context()  # Flask's, in which all pieces are made
+        self._context = context
         self._pieces: Iterator[bytes] = iter(())
         self._close: Callable[[], None] | None = None
         self._ended = False
@@ -49,7 +52,8 @@ class _Made:
     async def make(self, app: WSGIApplication, environ: WSGIEnvironment) -> Answer:
         """Have the application answer: the whole of it, or the beginning of what is long."""
         content = await self._run(self._context.run, self._begin, app, environ)
-        return Answer(self.status, self.headers, content, None if self._ended else self)
+        later: Later | None = environ.pop(LATER, None)
+        return Answer(self.status, self.headers, content, None if self._ended else self, later)
 
     async def next_piece(self) -> bytes | None:
         """Make the next piece of a long answer."""
@@ -107,17 +111,24 @@ class ThreadedApp:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="api")
         self._prompt = ThreadPoolExecutor(PROMPT_THREADS, thread_name_prefix="prompt")
 
-    async def answer(self, request: Request, **told: object) -> Answer:
+    async def answer(self, request: Request, *, wait: int = 0) -> Answer:
         """Have the application answer a request.
 
         Args:
             request: The request.
-            told: More for the application's ``environ``, under ``service.<name>``.
+            wait: Seconds that the caller would wait for news.
         """
         threads = self._prompt if request.path in PROMPT else self._threads
-        run = partial(asyncio.get_running_loop().run_in_executor, threads)
-        environ = _environ(request) | {f"service.{name}": value for name, value in told.items()}
-        return await _Made(run).make(self._app, environ)
+        environ = _environ(request) | ({WAIT: wait} if wait else {})
+        return await _Made(_runner(threads), contextvars.copy_context()).make(self._app, environ)
+
+    async def finish(self, later: Later) -> Answer:
+        """Have the application make an answer that it has put off."""
+        return await _Made(_runner(self._threads), later.context).make(later.finish, later.environ)
+
+
+def _runner(threads: ThreadPoolExecutor) -> Callable[..., Awaitable[Any]]:
+    return partial(asyncio.get_running_loop().run_in_executor, threads)
 
 
 def _environ(request: Request) -> WSGIEnvironment:

@@ -1,7 +1,6 @@
-"""``Prefer: wait=N`` (RFC 7240): an answer that comes when there is something new, or after N seconds.
+"""Waits on the event loop for what the answers of callers wait for; ``service.web.policy.later`` says how it all goes.
 
-Who waits holds no thread and no connection: a view says what its answer waits for, the event loop waits, and the view
-answers once more. One look at PostgreSQL a moment serves all who wait in this process.
+One look at PostgreSQL a moment serves all who wait in this process.
 """
 
 from __future__ import annotations
@@ -10,34 +9,22 @@ import asyncio
 import re
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from flask import request
-
 from service.errors import AppointmentsError
-from service.postgres.engine import transaction
-from service.postgres.queries.changes import find_end, find_settled, find_versions
 from service.telemetry import log
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Coroutine, Mapping
+    from collections.abc import Callable, Collection
 
-    from flask import Response
-    from sqlalchemy import Engine
-
+    from service.usecases.submissions.find_news import Awaited
+    from service.web.policy.later import Later
     from service.web.process.messages import Answer, Request
     from service.web.process.threads import ThreadedApp
 
-CHANGES = "changes"
-"""What those wait for who follow the feed."""
-SETTLED = "settled:"
 INTERVAL = 0.1
 """Seconds between looks."""
-WAIT_FOR = "Service-Wait-For"
-"""The header by which a view says what it waits for; no caller sees it."""
 
-_HEADER = WAIT_FOR.lower().encode()
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,9})", re.ASCII | re.IGNORECASE)
 
 logger = log.get_logger(__name__)
@@ -49,64 +36,17 @@ def preferred_wait(asked: Request, longest: int) -> int:
     return min(int(found[1]), longest) if found else 0
 
 
-def would_wait() -> bool:
-    """Tell whether the caller of the request under way would wait for news."""
-    return "service.wait" in request.environ
-
-
-def wait_for(response: Response, what: str, known: str, again: str) -> Response:
-    """Have an answer wait for news, if the caller would wait.
-
-    Args:
-        response: What is answered if there are none.
-        what: An appointment's id, ``until_settled`` of one, or ``CHANGES``.
-        known: How that is now; news sort behind it.
-        again: What the view is told by ``found_anew`` when it answers once more.
-    """
-    if would_wait():
-        response.headers[WAIT_FOR] = f"{what} {known} {again}"
-    return response
-
-
-def as_known(version: int, row_id: str = "") -> str:
-    """Write a version, or a position in the feed, so that later ones sort behind it."""
-    return f"{version:020}{row_id}"
-
-
-def until_settled(appointment_id: str) -> str:
-    """Name what a write waits for: not the next step of the submission, but the outcome."""
-    return f"{SETTLED}{appointment_id}"
-
-
-def found_anew() -> str | None:
-    """Say what a view that answers once more was to be told; None when it answers for the first time."""
-    found: str | None = request.environ.get("service.again")
-    return found
-
-
-def look(engine: Engine, awaited: Collection[str]) -> dict[str, str]:
-    """Find how everything is now that callers wait for."""
-    asked_for = {one.removeprefix(SETTLED) for one in awaited if one.startswith(SETTLED)}
-    with transaction(engine) as session:
-        found = {one: as_known(version) for one, version in find_versions(session, awaited).items()}
-        found |= {until_settled(one): as_known(1) for one in find_settled(session, asked_for)}
-        if CHANGES in awaited:
-            end = find_end(session)
-            found[CHANGES] = as_known(end.number, end.appointment_id)
-    return found
-
-
 class Watch:
     """Looks for all who wait in one process.
 
     Args:
-        look: Called with what is waited for; finds how each is now, as ``as_known`` writes it. Runs in a thread.
+        find_news: Finds which of these have come about. Runs in a thread.
     """
 
-    def __init__(self, look: Callable[[Collection[str]], Mapping[str, str]]) -> None:
-        self._look = look
+    def __init__(self, find_news: Callable[[Collection[Awaited]], Collection[Awaited]]) -> None:
+        self._find_news = find_news
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="watch")
-        self._waiting: dict[asyncio.Future[None], tuple[str, str]] = {}
+        self._waiting: dict[asyncio.Future[None], Awaited] = {}
         self._looking: asyncio.Task[None] | None = None
         self._ended = False
 
@@ -117,45 +57,39 @@ class Watch:
             if not news.done():
                 news.set_result(None)
 
-    async def changed(self, what: str, known: str, seconds: float) -> bool:
-        """Wait for news; False when the time has passed."""
+    async def until_news(self, awaited: Awaited, seconds: float) -> None:
+        """Wait until it has come about, so long at most."""
         if self._ended:
-            return False
+            return
         loop = asyncio.get_running_loop()
         news: asyncio.Future[None] = loop.create_future()
-        self._waiting[news] = (what, known)
+        self._waiting[news] = awaited
         if self._looking is None or self._looking.done():
             # In no request's context, whose id would be in its log.
             self._looking = loop.create_task(self._look_for_all(), context=Context())
         try:
-            async with asyncio.timeout(seconds):
-                await news
-        except TimeoutError:
-            return False
+            await asyncio.wait({news}, timeout=seconds)
         finally:
             del self._waiting[news]
-        return True
 
     async def _look_for_all(self) -> None:
         loop = asyncio.get_running_loop()
         while self._waiting:
             try:
-                found = await loop.run_in_executor(
-                    self._thread, self._look, {what for what, _ in self._waiting.values()}
-                )
+                found = set(await loop.run_in_executor(self._thread, self._find_news, set(self._waiting.values())))
             except AppointmentsError as error:
                 logger.debug("cannot look for changes now", problem=type(error).__name__)
             except Exception:  # those who wait are answered when their time is up
                 logger.exception("looking for changes broke")
             else:
-                for news, (what, known) in self._waiting.items():
-                    if found.get(what, known) > known and not news.done():
+                for news, awaited in self._waiting.items():
+                    if awaited in found and not news.done():
                         news.set_result(None)
             await asyncio.sleep(INTERVAL)
 
 
 class PatientApp:
-    """Serves an application whose answers may wait.
+    """Serves an application whose answers may be made later.
 
     Args:
         app: The application.
@@ -170,42 +104,18 @@ class PatientApp:
 
     async def answer(self, asked: Request) -> Answer:
         """Answer one request, when its answer is due."""
-        seconds = preferred_wait(asked, self._longest)
-        if not seconds:
-            return await self._app.answer(asked)
-        first = await self._app.answer(asked, wait=seconds)
-        awaited = _taken_out(first)
-        if awaited is None:
-            return first
-        what, known, again = awaited
-        if await self._is_gone_before(asked, self._watch.changed(what, known, seconds)):
-            return first  # nobody reads it
-        same_id = [header for header in first.headers if header[0] == b"x-request-id"]
-        others = [header for header in asked.headers if header[0] != b"x-request-id"]
-        made = await self._app.answer(asked.with_headers(others + same_id), again=again)
-        if made.status >= HTTPStatus.BAD_REQUEST and asked.method not in {"GET", "HEAD"}:
-            made = first  # what was done stays done, whatever is the matter now
-        _taken_out(made)
-        said = {name for name, _ in made.headers}
-        made.headers += [header for header in first.headers if header[0] not in said]
-        made.headers.append((b"preference-applied", b"wait=%d" % seconds))
-        return made
+        answer = await self._app.answer(asked, wait=preferred_wait(asked, self._longest))
+        if answer.later is None:
+            return answer
+        await self._until_due(answer.later, asked)
+        return await self._app.finish(answer.later)
 
-    @staticmethod
-    async def _is_gone_before(asked: Request, change: Coroutine[None, None, bool]) -> bool:
-        """Wait for a change, but no longer than the client does."""
-        news = asyncio.ensure_future(change)
+    async def _until_due(self, later: Later, asked: Request) -> None:
+        """Wait for news as long as the caller would, or until it has left: its request is logged then."""
+        news = asyncio.ensure_future(self._watch.until_news(later.awaited, later.seconds))
         gone = asyncio.ensure_future(asked.gone())
         try:
             await asyncio.wait({news, gone}, return_when=asyncio.FIRST_COMPLETED)
-            return gone.done() and not news.done()
         finally:
             for task in (news, gone):
                 task.cancel()
-
-
-def _taken_out(made: Answer) -> list[str] | None:
-    """Take what an answer waits for out of its headers: what, known, again."""
-    found = [value for name, value in made.headers if name == _HEADER]
-    made.headers = [header for header in made.headers if header[0] != _HEADER]
-    return found[0].decode("latin-1").split(" ", 2) if found else None

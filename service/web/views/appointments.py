@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,10 @@ from service.postgres.engine import autocommit, driver
 from service.postgres.queries import appointment_views
 from service.postgres.queries.history import get_history
 from service.requests.schema import AppointmentIn, CorrectionIn, check_fields
+from service.telemetry import log
 from service.usecases.access.idempotency import WriteAnswer
 from service.usecases.submissions.correct import CorrectionRequest, correct
+from service.usecases.submissions.find_news import NewVersion, Outcome
 from service.usecases.submissions.request_appointment import AppointmentRequest, request_appointment
 from service.web.openapi.arguments import Blueprint
 from service.web.openapi.parts import headers
@@ -21,10 +24,10 @@ from service.web.policy.auth import caller, requires, sees_phi
 from service.web.policy.context import engine, overdue_before, reading, reading_once, settings
 from service.web.policy.etags import answer_unless_known, appointment_answer, refuse_if_changed
 from service.web.policy.idempotency import answer_once
+from service.web.policy.later import answer_later, would_wait
 from service.web.policy.preferences import is_lenient, say_lenient
 from service.web.policy.reads import record_read
 from service.web.policy.tracing import request_id
-from service.web.process.waiting import as_known, found_anew, until_settled, wait_for, would_wait
 from service.web.schemas.appointments import AppointmentListOut, AppointmentOut, TimelineOut
 from service.web.schemas.list_query import ListQuery
 from service.web.views import representation
@@ -40,6 +43,11 @@ if TYPE_CHECKING:
 
     from service.postgres.models import Appointment
     from service.postgres.queries.appointment_views import AppointmentRow
+
+KEPT = ("Location", "Idempotent-Replayed")
+"""Headers of the answer to a write that stay true when its outcome is answered."""
+
+logger = log.get_logger(__name__)
 
 blueprint = Blueprint("appointments", __name__, url_prefix="/v1/appointments", description="Requests and outcomes")
 
@@ -112,13 +120,7 @@ class OneAppointment(MethodView):
         `status` is what became of it; `failure` says why, and what a person can do about it. With `If-None-Match`
         only if it has changed.
         """
-        with reading_once() as connection:
-            row = appointment_views.get_appointment(connection, appointment_id)
-            record_read(connection, [row.id])
-        shown = answer_unless_known(_shown(row))
-        if request.if_none_match and shown.status_code == HTTPStatus.OK:
-            return shown  # it has changed already
-        return wait_for(shown, row.id, as_known(row.version), row.id)
+        return _answer_one(appointment_id, may_wait=would_wait())
 
     @requires("write")
     @blueprint.doc(operationId="correctAppointment")
@@ -171,6 +173,20 @@ class Timeline(MethodView):
         return timeline(history, unmasked=sees_phi())
 
 
+def _answer_one(appointment_id: str, *, may_wait: bool) -> Response:
+    """Answer an appointment as it is; or, for a caller that waits, when it is no longer what that caller knows."""
+    with reading_once() as connection:
+        row = appointment_views.get_appointment(connection, appointment_id)
+        answer = answer_unless_known(_shown(row))
+        has_changed = bool(request.if_none_match) and answer.status_code == HTTPStatus.OK
+        if may_wait and not has_changed:
+            return answer_later(
+                NewVersion(row.id, row.version), then=partial(_answer_one, appointment_id, may_wait=False)
+            )
+        record_read(connection, [row.id])
+    return answer
+
+
 def _next_attempt(appointment_id: str, changes: dict[str, Any]) -> Any:  # noqa: ANN401
     wanted = CorrectionRequest(
         appointment_id=appointment_id,
@@ -189,18 +205,31 @@ def _next_attempt(appointment_id: str, changes: dict[str, Any]) -> Any:  # noqa:
 
 
 def _written(work: Callable[[Session], WriteAnswer]) -> Response:
-    """Do a write once, and answer it; or, after a wait, say what has become of it."""
-    written = found_anew()
-    if written is None:
-        answer = say_lenient(answer_once(work))
-        if would_wait():
-            asked_for = answer.get_json()["id"]
-            wait_for(answer, until_settled(asked_for), as_known(0), asked_for)
+    """Do a write once, and answer it; for a caller that waits, when the appointment has an outcome."""
+    answer = say_lenient(answer_once(work))
+    if not would_wait():
         return answer
-    with autocommit(engine()) as connection:
-        row = appointment_views.get_appointment(connection, written)
-        record_read(connection, [row.id])
-    return say_lenient(appointment_answer(_shown(row), HTTPStatus.ACCEPTED))
+    appointment_id = answer.get_json()["id"]
+    return answer_later(Outcome(appointment_id), then=partial(_answer_written, answer, appointment_id))
+
+
+def _answer_written(written: Response, appointment_id: str) -> Response:
+    """Answer a write with what has become of it by now.
+
+    Its record of what is shown was committed with it: of this request, and of this appointment. So a caller that may
+    write and not read is answered too, and each write is recorded once.
+
+    Args:
+        written: What the write was answered. It is done, so this is the answer when the outcome cannot be read.
+    """
+    try:
+        with autocommit(engine()) as connection:
+            row = appointment_views.get_appointment(connection, appointment_id)
+    except Exception as error:
+        logger.warning("outcome of a write cannot be read: it is answered as done", exc_info=error)
+        return written
+    kept = {name: written.headers[name] for name in KEPT if name in written.headers}
+    return say_lenient(appointment_answer(_shown(row), HTTPStatus.ACCEPTED, kept))
 
 
 def _agree(row: Appointment) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +15,14 @@ from service.postgres.engine import driver
 from service.postgres.queries import changes
 from service.postgres.queries.changes import Position
 from service.requests.strict import StrictSchema
+from service.usecases.submissions.find_news import NextChange
 from service.web.openapi.arguments import Blueprint
 from service.web.openapi.parts import headers
 from service.web.policy.answers import json_answer
 from service.web.policy.auth import requires, sees_phi
 from service.web.policy.context import as_of, cursors, overdue_before, reading
+from service.web.policy.later import answer_later, would_wait
 from service.web.policy.reads import record_read
-from service.web.process.waiting import CHANGES, as_known, found_anew, wait_for
 from service.web.schemas.appointments import CURSOR, MOST_PER_PAGE, AppointmentOut
 from service.web.views import representation
 
@@ -77,24 +79,35 @@ class ChangesView(MethodView):
 
         None is ever skipped, whoever writes meanwhile. Keep `next_cursor` and go on from there, after days too.
         """
-        asked = found_anew() or query.get("after")
-        after = None if asked in {None, NOW} else read_cursor(cursors(), str(asked))
+        asked = query.get("after")
+        after = None if asked in {None, NOW} else read_cursor(cursors(), asked)
         with reading() as session:
             if asked == NOW:
                 found = changes.Changes([], changes.find_end(session), more=False)
             else:
                 found = changes.list_changes(session, after=after, limit=query["limit"])
             record_read(driver(session), [row.id for row in found.rows])
-        shown = [
-            representation.appointment(row, unmasked=sees_phi(), overdue_before=overdue_before()) for row in found.rows
-        ]
-        cursor = write_cursor(cursors(), found.last)
-        body = {"data": shown, "next_cursor": cursor, "more": found.more, "as_of": representation.time_text(as_of())}
-        following = url_for("changes.ChangesView", after=cursor, limit=query["limit"])
-        answer = json_answer(body, headers={"Link": f'<{following}>; rel="next"'})
-        if found.rows:
-            return answer
-        return wait_for(answer, CHANGES, as_known(found.last.number, found.last.appointment_id), cursor)
+        if found.rows or not would_wait():
+            return _answer(found, query["limit"])
+        return answer_later(NextChange(found.last), then=partial(_answer_after, found.last, query["limit"]))
+
+
+def _answer_after(position: Position, limit: int) -> Response:
+    """Answer what there is after a position by now."""
+    with reading() as session:
+        found = changes.list_changes(session, after=position, limit=limit)
+        record_read(driver(session), [row.id for row in found.rows])
+    return _answer(found, limit)
+
+
+def _answer(found: changes.Changes, limit: int) -> Response:
+    shown = [
+        representation.appointment(row, unmasked=sees_phi(), overdue_before=overdue_before()) for row in found.rows
+    ]
+    cursor = write_cursor(cursors(), found.last)
+    body = {"data": shown, "next_cursor": cursor, "more": found.more, "as_of": representation.time_text(as_of())}
+    following = url_for("changes.ChangesView", after=cursor, limit=limit)
+    return json_answer(body, headers={"Link": f'<{following}>; rel="next"'})
 
 
 def write_cursor(cursors: Cursors, position: Position) -> str:

@@ -1,4 +1,4 @@
-"""Answers that are made in threads: what a client who goes away leaves behind, and what a wait may not change."""
+"""Answers that are made in threads: what a client leaves behind that goes away, during a wait too."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 from flask import Flask, Response, request
 
+from service.usecases.submissions.find_news import NewVersion
+from service.web.policy import tracing
+from service.web.policy.later import answer_later
 from service.web.process.messages import Request
 from service.web.process.threads import ThreadedApp
-from service.web.process.waiting import PatientApp, Watch, as_known, wait_for
+from service.web.process.waiting import PatientApp, Watch
 from service.web.server.connections import Connections
 from tests.unit.web.server.peer import App, Peer, turns
 from tests.unit.web.server.peer import request as written
@@ -89,20 +92,30 @@ def test_an_answer_that_breaks_in_the_middle_is_cut_off_and_not_ended() -> None:
     asyncio.run(read())
 
 
-@pytest.mark.parametrize(("method", "status"), [("POST", 202), ("GET", 503)])
-def test_a_write_that_was_done_is_answered_so_whatever_happens_while_its_caller_waits(method: str, status: int) -> None:
+def test_a_caller_that_leaves_is_waited_for_no_longer_and_its_request_is_finished() -> None:
     app = Flask("test")
+    tracing.register(app)
+    finished = threading.Event()
 
-    @app.route("/", methods=["GET", "POST"])
+    def then() -> Response:
+        finished.set()
+        return Response(request.headers["X-Note"])
+
+    @app.get("/")
     def view() -> Response:
-        if "service.again" in request.environ:
-            return Response("PostgreSQL is away", 503)
-        answer = Response("done", 202)
-        answer.headers["X-Request-Id"] = "req_1"
-        return wait_for(answer, "a", as_known(1), "a")
+        return answer_later(NewVersion("a", 1), then)
 
-    watch = Watch(lambda _: {"a": as_known(2)})
-    patient = PatientApp(ThreadedApp(app, threads=2), watch, 5)
-    answer = asyncio.run(patient.answer(Request(method, b"/", [(b"prefer", b"wait=5")])))
-    assert answer.status == status
-    assert b"service-wait-for" not in dict(answer.headers)
+    async def leave() -> Answer:
+        patient = PatientApp(ThreadedApp(app, threads=2), Watch(lambda _: []), 30)
+        asked = Request("GET", b"/", [(b"prefer", b"wait=30"), (b"x-note", b"as it came")])
+        answering = asyncio.create_task(patient.answer(asked))
+        await asyncio.sleep(0.3)
+        assert not answering.done()
+        assert not finished.is_set()
+        asked.client_left()
+        async with asyncio.timeout(10):
+            return await answering
+
+    answer = asyncio.run(leave())
+    assert (answer.status, answer.content) == (200, b"as it came")
+    assert answer.later is None
