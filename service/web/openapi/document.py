@@ -15,7 +15,7 @@ from service.usecases.events.take_webhook import PATH
 from service.web.openapi import parts, webhook
 from service.web.openapi.examples import example_of
 from service.web.openapi.naming import COMPONENTS, with_names
-from service.web.openapi.rules import RULES, alternatives
+from service.web.openapi.rules import EXAMPLES, RULES, alternatives
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +43,8 @@ def build(app: Flask, api: Api) -> Json:
     schemas = {name: one for name, one in document["components"]["schemas"].items() if name != "Error"}
     for name, rules in RULES.items():
         schemas[name] = _laid_over(schemas.get(name, {}), rules)
+    for name, example in EXAMPLES.items():
+        schemas[name] |= {"examples": [example_of(schemas[name], schemas) | example]}
     schemas |= {**parts.SCHEMAS, **webhook.SCHEMAS}
     schemas = {**with_names(schemas), **COMPONENTS}
     schemas |= alternatives(schemas["AppointmentIn"])

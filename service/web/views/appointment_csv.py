@@ -40,11 +40,11 @@ _NESTED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 }
 """Top-level name of an appointment -> column -> where its value is under that name. The others are a column each."""
 
-_VALUES = {
-    *FIXED_FORM, *("accepted_at", "confirmed_date_time", "confirmed_starts_at", "failure_occurred_at"),
-    *("created_at", "updated_at", "settled_at"),
-}  # fmt: skip
-"""Columns of days, times, minutes and yes or no, which a spreadsheet may take as such; all others hold texts."""
+_VALUES = FIXED_FORM | {"confirmed_date_time"}
+"""Columns of days, times, minutes and yes or no, which a spreadsheet may take as such.
+
+So are those whose name ends in ``_at``; all others hold text.
+"""
 
 BYTE_ORDER_MARK = "\ufeff"
 """By which a spreadsheet knows that a file is UTF-8; it would take it for what the machine's own language uses."""
@@ -90,7 +90,8 @@ def _cell(one: Mapping[str, Any], path: tuple[str, ...], column: str) -> str | i
     if value is None:
         return ""
     if isinstance(value, str):
-        return protected_as_value(value) if column in _VALUES else protected(value)
+        is_value = column in _VALUES or column.endswith("_at")
+        return protected_as_value(value) if is_value else protected(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
