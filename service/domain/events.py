@@ -13,10 +13,14 @@ from service.domain.times import occurred_at, read_written
 
 
 class Kind(StrEnum):
-    """The two event types that settle a request [S]. Cobalt sends others to the same URL [P]."""
+    """How an event settles a request."""
 
-    CREATED = "appointment.created"
-    FAILED = "appointment.failed"
+    CREATED = "created"
+    FAILED = "failed"
+
+
+KINDS = {"appointment.created": Kind.CREATED, "appointment.failed": Kind.FAILED}
+"""The event types that settle a request [S]. Cobalt sends others to the same URL [P]; they are recorded and ignored."""
 
 
 class Confirmation(NamedTuple):
@@ -106,7 +110,7 @@ def _event(payload: dict[str, Any], *, raw: bytes | None, received_at: datetime)
         raise Unreadable("id is missing")
     if event_type is None:
         raise Unreadable("type is missing")
-    kind = _KINDS.get(event_type)
+    kind = KINDS.get(event_type)
     data = payload.get("data")
     if not isinstance(data, dict):
         if kind:
@@ -131,7 +135,6 @@ def _event(payload: dict[str, Any], *, raw: bytes | None, received_at: datetime)
     )
 
 
-_KINDS = {kind.value: kind for kind in Kind}
 _LIVE_FETCH = "appointment.live_fetch_completed"
 
 

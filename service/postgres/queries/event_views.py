@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, literal, or_, select, tuple_
 from sqlalchemy.orm import defer
 
-from service.domain.events import Kind
+from service.domain.events import KINDS
 from service.postgres.models import Appointment, Event
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def _plain(value: str) -> ColumnElement[str]:
 def _type(name: str) -> ColumnElement[bool]:
     found = Event.type == name
     # What settles nothing is ignored: there is an index of these, and the others need none.
-    return found if name in set(Kind) else and_(found, Event.disposition == _plain("ignored"))
+    return found if name in KINDS else and_(found, Event.disposition == _plain("ignored"))
 
 
 def _cobalt_appointment_id(cobalt_id: str) -> ColumnElement[bool]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import bindparam, select, text, update
 
 from service.domain.event_bodies import Unreadable
-from service.domain.events import Event, event_from
+from service.domain.events import KINDS, Event, Kind, event_from
 from service.domain.states import Status
 from service.postgres.engine import driver
 from service.postgres.models import Appointment
@@ -96,10 +96,10 @@ def read_recorded(recorded: EventRow) -> Event:
 # come before its call; decisions of ours are dated on another clock. What came by asking or by a replay may be older
 # than its receipt says.
 _EARLY = text("""
-SELECT id FROM events WHERE appointment_id = :id AND type = 'appointment.failed'
+SELECT id FROM events WHERE appointment_id = :id AND type = ANY(:failing)
   AND disposition = 'superseded' AND source IN ('webhook', 'spool') AND received_at >= :sent_at
   AND occurred_at > ALL (
-    SELECT occurred_at FROM events WHERE appointment_id = :id AND type = 'appointment.failed'
+    SELECT occurred_at FROM events WHERE appointment_id = :id AND type = ANY(:failing)
       AND received_at < :sent_at
     UNION ALL
     SELECT CAST(before #>> '{failure,occurred_at}' AS timestamptz) FROM corrections WHERE appointment_id = :id
@@ -116,7 +116,8 @@ def find_early_failures(session: Session, appointment_id: str, *, sent_at: datet
         appointment_id: Ours.
         sent_at: When the call began, on our clock.
     """
-    ids = session.scalars(_EARLY, {"id": appointment_id, "sent_at": sent_at}).all()
+    failing = [name for name, kind in KINDS.items() if kind is Kind.FAILED]
+    ids = session.scalars(_EARLY, {"id": appointment_id, "sent_at": sent_at, "failing": failing}).all()
     return session.scalars(select(EventRow).where(EventRow.id.in_(ids)).order_by(EventRow.id)).all()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from service.domain.events import KINDS
 from service.domain.states import Disposition
 from service.web.openapi.parts import headers, problem_name
 
@@ -49,7 +50,7 @@ SCHEMAS: dict[str, Json] = {
             "created": {"type": "string", "description": "When it happened, on Cobalt's clock"},
             "type": {
                 "type": "string",
-                "description": "`appointment.created`, `appointment.failed`; others are ignored",
+                "description": f"{', '.join(f'`{name}`' for name in KINDS)}; others are ignored",
             },
             "data": {"type": "object", "description": "What happened"},
         },

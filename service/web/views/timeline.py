@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from service.domain.events import Kind
+from service.domain.events import KINDS, Kind
 from service.domain.masking import know, know_named, mask_json, mask_text
 from service.domain.submission import CallOutcome, Submission
 from service.web.views.representation import FREE_TEXT, masked_request, time_text
@@ -124,7 +124,9 @@ def _early(history: History) -> str:
     early = [
         event.id
         for event in history.events
-        if event.type == Kind.FAILED and event.disposition == "superseded" and event.received_at >= row.sent_at
+        if KINDS.get(event.type) is Kind.FAILED
+        and event.disposition == "superseded"
+        and event.received_at >= row.sent_at
     ]
     if not early:
         return ""
@@ -229,7 +231,7 @@ def _delivery(one: Delivery, event: Event, known: Known | None) -> Entry:
 
 
 def _event(event: Event, known: Known | None, *, at: datetime, source: str, disposition: str) -> Entry:
-    kind = Kind(event.type) if event.type in set(Kind) else None
+    kind = KINDS.get(event.type)
     said = SAID[kind] if kind else f"Cobalt told something else ({event_type(event, known)})"
     again = f", as it had in event {event.repeats}" if event.repeats else ""
     now = "" if event.disposition == disposition else f"; by now, {BECAME[event.disposition]}"
@@ -274,7 +276,7 @@ def event_data(event: Event, known: Known | None) -> Any:  # noqa: ANN401 (JSON)
     data = event.payload.get("data")
     if known is None:
         return data
-    return mask_json(data, known) if event.type in set(Kind) else None
+    return mask_json(data, known) if event.type in KINDS else None
 
 
 def _hidden(history: History) -> Known:

@@ -22,7 +22,7 @@ RECEIVED_AT = datetime(2025, 6, 1, tzinfo=UTC)
 
 
 def read(capture: str, kind: str, **beyond: Any) -> Event:
-    event = written(capture, kind, FIELDS | beyond)
+    event = written(capture, f"appointment.{kind}", FIELDS | beyond)
     if capture in WEBHOOKS:
         return read_event(json.dumps(event).encode(), received_at=RECEIVED_AT)
     return event_from(event, received_at=RECEIVED_AT)
@@ -53,7 +53,7 @@ CELLS = [
 @pytest.mark.parametrize(("capture", "kind", "name", "reads"), CELLS)
 def test_every_cell_is_read(capture: str, kind: Kind, name: str, reads: str) -> None:
     event = read(capture, kind, **(CREATED if kind is Kind.CREATED else FAILED))
-    assert told(event)[name] == (kind if name == "type" else reads)
+    assert told(event)[name] == (f"appointment.{kind}" if name == "type" else reads)
 
 
 def test_the_table_has_a_cell_for_every_capture() -> None:
