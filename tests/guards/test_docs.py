@@ -14,7 +14,7 @@ from service.domain.submission import Submission
 
 PROJECT = Path(__file__).parents[2]
 DOCS = PROJECT / "docs"
-PAGES = sorted(DOCS.rglob("*.md"))
+PAGES = [*sorted(DOCS.rglob("*.md")), PROJECT / "CONTRIBUTING.md", PROJECT / "SECURITY.md"]
 DECISIONS = sorted((DOCS / "decisions").glob("[0-9]*.md"))
 ROW = re.compile(r"^\| \[(\d{4})]\(([\w.-]+)\) \| (.+) \| (\d{4}-\d\d-\d\d) \| (.+) \|$", re.MULTILINE)
 

@@ -140,3 +140,11 @@ def test_every_file_of_the_service_can_be_read_in_one_go() -> None:
 
 def test_every_module_stands_in_a_room() -> None:
     assert {path.name for path in (PROJECT / "service").glob("*.py")} == {"__init__.py", "errors.py"}
+
+
+def test_the_hooks_run_what_make_check_runs() -> None:
+    recipe = (PROJECT / "Makefile").read_text().partition("\ncheck: ")[2].partition("\n\n")[0]
+    steps = [line.strip().replace("$(BIN)", ".venv/bin") for line in recipe.splitlines()[1:]]
+    hooks = (PROJECT / ".pre-commit-config.yaml").read_text()
+    assert re.findall(r"^ +entry: (.+)$", hooks, re.MULTILINE) == steps
+    assert set(re.findall(r"repo: (.+)$", hooks, re.MULTILINE)) == {"local"}
