@@ -4,12 +4,38 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from service.config import Settings
 from service.worker import loop as worker_process
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def _read_env(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    pairs = [one.partition("=") for one in given]
+    if not all(equals for _, equals, _ in pairs):
+        raise click.BadParameter("NAME=VALUE, please")
+    return {name: value for name, _, value in pairs}
+
+
+_env = click.option(
+    "--env", multiple=True, hidden=True, callback=_read_env, help="NAME=VALUE for the web processes and the workers."
+)
+
+
+@contextmanager
+def _refusing_bad_plans() -> Iterator[None]:
+    """Say of a plan that cannot be made that the command line is wrong."""
+    try:
+        yield
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 @click.command()
@@ -50,7 +76,7 @@ def dev() -> None:
 @click.option("--seconds", type=float, help="In which all are submitted and the faults strike.")
 @click.option("--patience", type=float, help="Seconds in which everything has to settle afterwards.")
 @click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="Write the account there, as JSON.")
-@click.option("--env", "env", multiple=True, hidden=True, help="NAME=VALUE for web instances and workers.")
+@_env
 def prove(
     appointments: int | None,
     seed: int | None,
@@ -60,13 +86,13 @@ def prove(
     seconds: float | None,
     patience: float | None,
     report: Path | None,
-    env: tuple[str, ...],
+    env: dict[str, str],
 ) -> None:
     """Prove that nothing is lost and nothing doubled, whatever breaks: a drill of a few minutes."""
     from service.lab import prove as stack_prove  # noqa: PLC0415 (needs the extra `embedded`)
     from service.lab.drill import plan  # noqa: PLC0415
 
-    try:
+    with _refusing_bad_plans():
         chosen = plan.make_plan(
             seed=seed,
             faults=faults,
@@ -74,10 +100,8 @@ def prove(
             appointments=appointments,
             seconds=seconds,
             patience=patience,
-            env=dict(one.split("=", 1) for one in env),
+            env=env,
         )
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
     sys.exit(stack_prove.run(chosen, report))
 
 
@@ -89,7 +113,7 @@ def prove(
 @click.option("--appointments", type=click.IntRange(1), help="How many there are at first; 20000, short 2000.")
 @click.option("--smoke", is_flag=True, help="Half a minute; fails when a part of a limit is missed by far.")
 @click.option("--json", "report", type=click.Path(path_type=Path, dir_okay=False), help="Write the result there.")
-@click.option("--env", "env", multiple=True, hidden=True, help="NAME=VALUE for web instances and the worker.")
+@_env
 def bench(
     parts: str | None,
     rounds: int | None,
@@ -99,12 +123,12 @@ def bench(
     *,
     smoke: bool,
     report: Path | None,
-    env: tuple[str, ...],
+    env: dict[str, str],
 ) -> None:
     """Measure the service beside what PostgreSQL and HTTP allow on this machine."""
     from service.lab.bench import plan, run  # noqa: PLC0415 (needs the extra `embedded`)
 
-    try:
+    with _refusing_bad_plans():
         chosen = plan.make_plan(
             parts=parts,
             rounds=rounds,
@@ -112,10 +136,8 @@ def bench(
             connections=connections,
             appointments=appointments,
             smoke=smoke,
-            env=dict(one.split("=", 1) for one in env),
+            env=env,
         )
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
     sys.exit(run.run(chosen, report))
 
 
@@ -125,7 +147,7 @@ def bench(
 @click.option("--connections", type=click.IntRange(20, 8000), help="How many slow and silent ones; 3000, short 300.")
 @click.option("--minutes", type=click.FloatRange(0.1, 1440), help="How long `--only soak` takes; 60.")
 @click.option("--json", "report", type=click.Path(path_type=Path, dir_okay=False), help="Write the result there.")
-@click.option("--env", "env", multiple=True, hidden=True, help="NAME=VALUE for the web processes and the worker.")
+@_env
 def attack(
     only: str | None,
     connections: int | None,
@@ -133,21 +155,19 @@ def attack(
     *,
     short: bool,
     report: Path | None,
-    env: tuple[str, ...],
+    env: dict[str, str],
 ) -> None:
     """Attack the service as strangers, a sick Cobalt and curious colleagues would; fails when something hurts."""
     from service.lab.attack import plan, run  # noqa: PLC0415 (needs the extra `embedded`)
 
-    try:
+    with _refusing_bad_plans():
         chosen = plan.make_plan(
             only=only,
             short=short,
             connections=connections,
             minutes=minutes,
-            env=dict(one.split("=", 1) for one in env),
+            env=env,
         )
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
     sys.exit(run.run(chosen, report))
 
 
