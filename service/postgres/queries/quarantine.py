@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
@@ -23,11 +24,12 @@ if TYPE_CHECKING:
 def keep(session: Session, arrivals: Sequence[Arrival]) -> None:
     """Keep bytes with the reason why they could not be taken; the same bytes again only count up."""
     rows: dict[bytes, dict[str, object]] = {}
+    deliveries: Counter[bytes] = Counter()
     for arrival in arrivals:
         if not isinstance(arrival.said, Unread):
             continue
         digest = hashlib.sha256(arrival.said.raw).digest()
-        row = rows.setdefault(
+        rows.setdefault(
             digest,
             {
                 "id": new_id("qrn"),
@@ -35,14 +37,13 @@ def keep(session: Session, arrivals: Sequence[Arrival]) -> None:
                 "digest": digest,
                 "source": arrival.source.value,
                 "received_at": arrival.received_at,
-                "deliveries": 0,
                 **why(arrival.said),
             },
         )
-        row["deliveries"] = int(str(row["deliveries"])) + (arrival.source != "replay")
+        deliveries[digest] += arrival.source != "replay"
     # In a fixed order: two batches with the same bytes must not wait for each other.
-    for _, row in sorted(rows.items()):
-        new = insert(Quarantined).values(row)
+    for digest, row in sorted(rows.items()):
+        new = insert(Quarantined).values(row | {"deliveries": deliveries[digest]})
         # What could not be applied for another reason may contradict an event that came meanwhile.
         told = {name: new.excluded[name] for name in why(Unread(b"", ""))} if row["contradicts"] else {}
         session.execute(

@@ -151,7 +151,8 @@ class Connection(asyncio.Protocol):
             request, keeps, refusal = self._reader.whole.popleft()
             self._answered = request
             answer = refusal or await self._ask(request)
-            keeps = keeps and not self._connections.ending and (answer.rest is None or request.version == "1.1")
+            ends_with_connection = answer.rest is not None and not is_chunked(answer, request.version)
+            keeps = keeps and not ends_with_connection and not self._connections.ending
             await self._send(answer, request, closes=not keeps)
             if self._ending:
                 break

@@ -74,7 +74,11 @@ class AppointmentList(MethodView):
             request_id=request_id(),
             is_lenient=is_lenient(),
         )
-        return _written(lambda session: _taken(request_appointment(session, settings(), wanted)))
+
+        def work(session: Session) -> WriteAnswer:
+            return _taken(request_appointment(session, settings(), wanted))
+
+        return _written(work)
 
     @requires("read")
     @blueprint.doc(operationId="listAppointments")
