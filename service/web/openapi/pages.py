@@ -67,13 +67,14 @@ class DescribedApi(flask_smorest.Api):  # type: ignore[misc]  # flask-smorest sh
 
     DEFAULT_ERROR_RESPONSE_NAME = None
 
-    def _init_spec(self, **rest: Any) -> None:
-        super()._init_spec(**rest)
+    def __init__(self, app: Flask) -> None:
+        super().__init__(app)
         self.ma_plugin.converter.add_attribute_function(_storable)
+        self._described = app
 
     def document(self) -> dict[str, Any]:
         """Build the document of all blueprints."""
-        return build(self._app, self)
+        return build(self._described, self)
 
     @cached_property
     def content(self) -> bytes:
