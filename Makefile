@@ -14,8 +14,8 @@ help: ## this list
 
 install: $(INSTALLED) ## make .venv from the hash-pinned lock; the others do it themselves
 
-demo: $(INSTALLED) ## submit one appointment for each documented outcome and show how each ended
-	@$(BIN)/cobalt-appointments demo
+demo: $(INSTALLED) ## submit one appointment for each documented outcome and show how each ended (DEMO='--no-webhooks')
+	@$(BIN)/cobalt-appointments demo $(DEMO)
 
 dev: $(INSTALLED) ## keep the service, its database and the sandbox up (DEV_WEB_PORT, DEV_SANDBOX_PORT)
 	@$(BIN)/cobalt-appointments dev

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from service.cobalt import Accepted, Credentials, Reply
+from service.domain.event_walk import PAGE_SIZE, Page
 from service.errors import CobaltError
 from service.usecases.submissions.ask_cobalt import Asker
 from service.usecases.submissions.submit import Submitter
@@ -38,6 +39,7 @@ class FakeCobalt:
         listed: The entries of its list, whatever is asked for.
         events: Job id -> what ``GET /webhook-events`` shows.
         catalogue_entries: What it lists of providers, locations and visit types.
+        all_events: What ``GET /webhook-events`` shows, newest first, where no job is named.
         is_away: It answers no question.
         knows_no_jobs: It answers none about jobs.
         before_reply: Called with each call that books or corrects: the webhook may come before the reply.
@@ -47,11 +49,13 @@ class FakeCobalt:
     listed: list[dict[str, Any]] = field(default_factory=list)
     events: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     catalogue_entries: dict[str, list[object]] = field(default_factory=dict)
+    all_events: list[dict[str, Any]] = field(default_factory=list)
     is_away: bool = False
     knows_no_jobs: bool = False
     before_reply: Callable[[Sent], object] = lambda _: None
     sent: list[Sent] = field(default_factory=list)
     asked: list[tuple[Any, ...]] = field(default_factory=list)
+    walked: list[tuple[Any, ...]] = field(default_factory=list)
 
     def create(self, _credentials: Credentials, body: dict[str, Any]) -> Reply:
         return self._take(Sent(None, body))
@@ -63,6 +67,12 @@ class FakeCobalt:
         self.asked.append(("list", credentials.account, first, last, mrn))
         self._answer()
         return self.listed
+
+    def list_events(self, credentials: Credentials, *, first: date, last: date, page: int) -> Page:
+        self.walked.append((credentials.account, first, last, page))
+        self._answer()
+        pages = max(1, -(-len(self.all_events) // PAGE_SIZE))
+        return Page(self.all_events[(page - 1) * PAGE_SIZE : page * PAGE_SIZE], pages, len(self.all_events))
 
     def events_of_job(self, credentials: Credentials, job_id: str) -> list[dict[str, Any]]:
         self.asked.append(("events", credentials.account, job_id))

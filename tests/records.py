@@ -76,7 +76,7 @@ def claim(engine: Engine, most: int = 1000, now: datetime | None = None) -> dict
 
 def answer(engine: Engine, claim: Claim, reply: Reply) -> str:
     """Record what Cobalt answered to a claimed call."""
-    return record_reply(engine, claim, reply, overdue_after=SETTINGS.overdue_after)
+    return record_reply(engine, claim, reply, ask_after=SETTINGS.ask_after)
 
 
 def accepted(cobalt_id: str, job_id: str | None = None) -> Accepted:

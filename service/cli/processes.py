@@ -53,11 +53,14 @@ def sandbox(arguments: tuple[str, ...]) -> None:
 
 
 @click.command()
-def demo() -> None:
+@click.option(
+    "--webhooks/--no-webhooks", default=True, help="Whether Cobalt sends its events, or is only asked for them."
+)
+def demo(*, webhooks: bool) -> None:
     """Do the main job, start to end, on an embedded PostgreSQL and the sandbox."""
     from service.lab import demo as stack_demo  # noqa: PLC0415 (needs the extra `embedded`)
 
-    sys.exit(stack_demo.run())
+    sys.exit(stack_demo.run(webhooks=webhooks))
 
 
 @click.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -24,13 +25,19 @@ from service.usecases.events.dismiss_event import dismiss_event
 from service.usecases.submissions.adopt import abandon_by_hand, adopt_by_hand
 from service.usecases.submissions.ask_cobalt import Asker
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 @click.command(cls=Command)
 @click.option("--since", type=Duration(), default="7d", show_default=True, help="How far back to look, like 12h or 7d.")
 @click.option("--dry-run", is_flag=True, help="Only list what would be asked about.")
 @json_option
 def reconcile(since: timedelta, *, dry_run: bool, as_json: bool) -> None:
-    """Ask Cobalt at once about everything that was sent and has no outcome."""
+    """Ask Cobalt at once about everything that was sent and has no outcome.
+
+    First by one walk over all events of each account in that time, then one by one about what that leaves open.
+    """
     settings = Settings.from_env()
     engine = open_engine(settings)
     with transaction(engine) as session:
@@ -45,6 +52,7 @@ def reconcile(since: timedelta, *, dry_run: bool, as_json: bool) -> None:
     console = Console(stderr=True)
     with Cobalt(settings) as client:
         asker = Asker(engine, settings, client)
+        _sweep(asker, sorted({question.account for question in questions}), datetime.now(UTC) - since, console)
         for question in track(questions, "asking Cobalt", console=console, disable=not console.is_terminal):
             try:
                 counts[asker.ask(question)] += 1
@@ -58,6 +66,14 @@ def reconcile(since: timedelta, *, dry_run: bool, as_json: bool) -> None:
         click.echo(json.dumps(counts))
     else:
         click.echo(", ".join(f"{count} {what}" for what, count in sorted(counts.items())) or "nothing to ask about")
+
+
+def _sweep(asker: Asker, accounts: Sequence[str], since: datetime, console: Console) -> None:
+    for account in accounts:
+        try:
+            asker.sweeper.sweep(account, since=since)
+        except AppointmentsError as error:
+            console.print(f"{account}: {error}", markup=False, soft_wrap=True)
 
 
 _why = click.option("--why", help="Kept, and shown in the timeline to who sees patients' data.")
@@ -85,7 +101,7 @@ def adopt(appointment_id: str, cobalt_appointment_id: str, why: str | None) -> N
         appointment_id,
         cobalt_appointment_id,
         person=Person(os_user(), why),
-        overdue_after=read_setting("overdue_after"),
+        ask_after=read_setting("ask_after"),
     )
 
 

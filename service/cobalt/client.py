@@ -15,6 +15,7 @@ from urllib.parse import quote, urlencode
 
 from service.cobalt.exchange import Network, NotSentError, ReplyLostError
 from service.cobalt.replies import NeverLeft, Reply, Unclear, find_text, is_success, json_object, read_reply
+from service.domain.event_walk import PAGE_SIZE, Page
 from service.domain.minimum import reduce_listed
 from service.errors import CobaltError
 from service.telemetry import metrics
@@ -117,6 +118,26 @@ class Cobalt:
         """
         reply = self._ask("events", "GET", f"/webhook-events?{urlencode({'job_id': job_id})}", credentials)
         return _objects(reply.get("webhook_events"))
+
+    def list_events(self, credentials: Credentials, *, first: date, last: date, page: int) -> Page:
+        """Get a page of the account's events, newest first: ``GET /webhook-events`` [P]; days include both ends.
+
+        Raises:
+            CobaltError: Cobalt did not answer with a list.
+        """
+        query = {
+            "start_date": first.isoformat(),
+            "end_date": last.isoformat(),
+            "page": page,
+            "page_size": PAGE_SIZE,
+            "sort": "-created_at",
+        }
+        reply = self._ask("events", "GET", f"/webhook-events?{urlencode(query)}", credentials)
+        told = reply.get("pagination")
+        told = told if isinstance(told, dict) else {}
+        return Page(
+            _objects(reply.get("webhook_events")), _number(told.get("total_pages")), _number(told.get("total_count"))
+        )
 
     def catalogue(self, credentials: Credentials) -> dict[str, list[object]]:
         """List what the account's EHR knows: ``GET /providers``, ``GET /locations``, ``GET /settings`` [P].
@@ -227,6 +248,10 @@ class Cobalt:
     ) -> Received:
         headers = self._headers | {"access_token": credentials.access_token}
         return self._network.exchange(method, path, headers=headers, body=body, most=most)
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 def _list(found: object) -> list[object]:

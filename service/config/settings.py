@@ -128,7 +128,13 @@ class Settings(CobaltSettings):
         seconds(10, 1, 600),
     )
     cobalt_webhook_secrets: tuple[str, ...] = setting(
-        "webhook secrets, comma-separated; any may match, so that they can be rotated", read_secrets, secret=True
+        "webhook secrets, comma-separated; any may match, so that they can be rotated; not needed with `WEBHOOKS=off`",
+        read_secrets,
+        secret=True,
+    )
+    webhooks: str = setting(
+        "`off` where Cobalt can send nothing here: outcomes are only asked for, every `POLL_INTERVAL`",
+        choice("on", "on", "off"),
     )
     cobalt_concurrency: int = setting(
         "calls to Cobalt in flight at once, per worker; an account has no more than are left free: alone half",
@@ -182,6 +188,19 @@ class Settings(CobaltSettings):
         "seconds after which a request that is still processing is overdue; Cobalt's robots take minutes",
         seconds(900, 1, 604_800),
     )
+    ask_after: timedelta = setting(
+        "seconds after which Cobalt is first asked about a request that it took; outcomes exist after two minutes",
+        seconds(150, 0, 604_800),
+    )
+    sweep_interval: timedelta = setting(
+        "seconds between two walks over each account's events at Cobalt, which find outcomes whose webhook was lost",
+        seconds(600, 0.1, 604_800),
+    )
+    sweep_overlap: timedelta = setting(
+        "seconds for which a walk goes back behind what was seen before: for events that Cobalt lists late",
+        seconds(600, 0, 604_800),
+    )
+    poll_interval: timedelta = setting("the same as `SWEEP_INTERVAL` with `WEBHOOKS=off`", seconds(10, 0.1, 86_400))
     ask_interval: timedelta = setting(
         "seconds before Cobalt is asked again about the same appointment; doubles up to 64 times that",
         seconds(30, 0.05, 86_400),
@@ -228,6 +247,11 @@ class Settings(CobaltSettings):
         "`debug`, `info`, `warning` or `error`",
         choice("info", "debug", "info", "warning", "error"),
     )
+
+    @property
+    def takes_webhooks(self) -> bool:
+        """Whether Cobalt can send its events here."""
+        return self.webhooks == "on"
 
 
 def read_setting(name: str) -> Any:  # noqa: ANN401 (each setting has its own type)

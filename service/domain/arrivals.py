@@ -64,6 +64,11 @@ class Arrival(NamedTuple):
     raw: bytes | None = None
 
     @property
+    def is_read(self) -> bool:
+        """Whether it could be read."""
+        return not isinstance(self.said, Unread)
+
+    @property
     def event(self) -> Event:
         """What Cobalt said, where it could be read."""
         if isinstance(self.said, Unread):

@@ -17,6 +17,7 @@ from service.lab.processes import PortTakenError, ProcessError, interrupt_once
 from service.lab.stack import Stack, chosen_port
 
 WEBHOOKS_TIMEOUT = 20.0  # seconds for all webhooks; the slowest one comes well within two
+POLLING = {"WEBHOOKS": "off", "POLL_INTERVAL": "0.5", "COBALT_WEBHOOK_SECRETS": ""}
 POLL_INTERVAL = 0.1  # seconds
 PLAIN_WIDTH = 150  # columns where there is no terminal to ask
 APPOINTMENT = {
@@ -83,14 +84,18 @@ def cases() -> list[Case]:
     ]
 
 
-def run() -> int:
-    """Run the demo and return the exit code: 0 only if every appointment ended as documented."""
+def run(*, webhooks: bool = True) -> int:
+    """Run the demo and return the exit code: 0 only if every appointment ended as documented.
+
+    Args:
+        webhooks: Whether Cobalt's events come by webhook, or are only asked for.
+    """
     interrupt_once()
     console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
     directory = Path(tempfile.mkdtemp(prefix="cobalt-demo-"))
     code = 1
     try:
-        code = _run(console, directory)
+        code = _run(console, directory, webhooks=webhooks)
     except (ProcessError, PortTakenError) as error:
         console.print(str(error), style="red", markup=False)
     except httpx.HTTPError as error:
@@ -105,7 +110,7 @@ def run() -> int:
     return code
 
 
-def _run(console: Console, directory: Path) -> int:
+def _run(console: Console, directory: Path, *, webhooks: bool) -> int:
     started = time.monotonic()
     stack = Stack(
         directory,
@@ -113,11 +118,12 @@ def _run(console: Console, directory: Path) -> int:
         sandbox_port=chosen_port("DEMO_SANDBOX_PORT"),
         sandbox_options=["--delay", "1"],
         postgres_settings={"fsync": "off"},  # it lives for seconds
+        env={} if webhooks else POLLING,
     )
     asked = cases()
     with console.status("starting PostgreSQL, the sandbox, a web instance and a worker") as status, stack:
         console.print(f"the service is on {stack.url}, its stand-in for Cobalt on {stack.sandbox_url}")
-        status.update("waiting for the webhooks")
+        status.update("waiting for the webhooks" if webhooks else "asking for the outcomes")
         _submit_and_wait(stack, asked, console)
         status.update("stopping")
     console.print(_table(asked))

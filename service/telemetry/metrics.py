@@ -81,6 +81,17 @@ submissions = Counter(
     ["operation", "submission"],
     registry=REGISTRY,
 )
+sweeps = Counter(
+    "appointments_sweeps",
+    "Walks over an account's events at Cobalt, by how they ended: done or no_answer.",
+    ["outcome"],
+    registry=REGISTRY,
+)
+swept_events = Counter(
+    "appointments_swept_events",
+    "Events that such walks found and that no webhook had brought.",
+    registry=REGISTRY,
+)
 preflight_refusals = Counter(
     "appointments_preflight_refusals",
     "Fields refused because the account's catalogue does not list what they name.",

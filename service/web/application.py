@@ -44,7 +44,9 @@ class Web:
     def __init__(self, app: Flask) -> None:
         self._services = services_of(app)
         self.settings = self._services.settings
-        self._webhooks = WebhookEndpoint(self._services.taker, self.settings.webhook_max_bytes)
+        self._webhooks = WebhookEndpoint(
+            self._services.taker, self.settings.webhook_max_bytes, is_on=self.settings.takes_webhooks
+        )
         self._watch = Watch(partial(find_news, self._services.engine))
         self._rest = PatientApp(
             ThreadedApp(app, threads=self.settings.database_pool), self._watch, self.settings.longest_wait

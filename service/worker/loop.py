@@ -37,6 +37,7 @@ CONNECTIONS = 20
 """To PostgreSQL: however many calls are in flight, each needs one for a moment before and after."""
 SWEEP_EVERY = 60.0
 CATALOGUES_EVERY = 5.0
+SWEEPS_EVERY = 1.0
 """Seconds: behind mechanisms that leave nothing to sweep."""
 FOLD_EVERY = 2.0
 """Seconds: what is not folded yet is added up for each answer of the stats."""
@@ -201,6 +202,7 @@ def _jobs(engine: Engine, settings: Settings, submitter: Submitter, asker: Asker
         Job("submit", submitter.run_once),
         Job("expire leases", lambda: expire_leases(engine), every=interval),
         Job("ask Cobalt", asker.run_once, every=interval),
+        Job("sweep", asker.sweeper.run_once, every=max(interval, SWEEPS_EVERY)),
         Job("sweep unmatched", lambda: sweep_unmatched(engine), every=SWEEP_EVERY),
         Job("forget answers", lambda: forget_answers(engine), every=SWEEP_EVERY),
         Job("fold counts", lambda: fold_counts(engine), every=FOLD_EVERY),

@@ -23,6 +23,7 @@ EACH = 50
 QUICK = {
     "COBALT_TIMEOUT": "1",
     "OVERDUE_AFTER": "1",
+    "ASK_AFTER": "1",
     "ASK_INTERVAL": "0.1",
     "ASK_RATE": "1000",
     "UNCONFIRMED_AFTER": "4",

@@ -95,6 +95,7 @@ def set_up(plan: Plan, directory: Path, telling: Telling) -> Iterator[Scene]:
                 "COBALT_BASE_URL": cobalt.url,
                 "COBALT_TIMEOUT": str(plan.either(1.5, 5)),
                 "OVERDUE_AFTER": "1",
+                "ASK_AFTER": "1",
                 "ASK_INTERVAL": "0.5",
                 "ASK_RATE": "50",
                 # What a sick Cobalt left is given up soon, so that the next illness is judged by itself.

@@ -82,6 +82,7 @@ def _service_env(plan: Plan) -> dict[str, str]:
         "IN_FLIGHT_LIMIT": "0",
         "COBALT_TIMEOUT": "2" if plan.short else "5",
         "OVERDUE_AFTER": str(2 * plan.delay),
+        "ASK_AFTER": str(2 * plan.delay),
         "ASK_INTERVAL": "0.5" if plan.short else "1",
         "ASK_RATE": "50",
         # Longer than the longest outage and what comes after it: before that, absence proves nothing.

@@ -13,6 +13,7 @@ from service.postgres.models.counts import (
 )
 from service.postgres.models.events import Delivery, Event, Quarantined
 from service.postgres.models.histories import Call, Correction, Decision, ImportedRow
+from service.postgres.models.sweeps import Sweep
 
 __all__ = [
     "APPOINTMENT_COUNT_DELTAS",
@@ -37,4 +38,5 @@ __all__ = [
     "OutcomeCount",
     "PhiRead",
     "Quarantined",
+    "Sweep",
 ]

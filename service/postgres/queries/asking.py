@@ -101,6 +101,13 @@ def claim_questions(
     return questions
 
 
+def is_open(session: Session, question: Question) -> bool:
+    """Tell whether an appointment still waits for the outcome that a question was about."""
+    found = select(Appointment.status).where(Appointment.id == question.appointment_id)
+    row = session.execute(found).first()
+    return row is not None and row.status == question.status
+
+
 def open_questions(session: Session, *, since: datetime) -> list[Question]:
     """List every appointment that was sent since then and has no outcome, whether or not it is due."""
     return [Question(**row) for row in session.execute(_OPEN, {"since": since}).mappings()]

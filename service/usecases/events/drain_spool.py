@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
@@ -12,6 +13,7 @@ from sqlalchemy import text
 from service.domain.arrivals import Source
 from service.errors import DatabaseBusyError, DatabaseFaultError, DatabaseUnavailableError, SpoolUnavailableError
 from service.postgres.engine import transaction
+from service.postgres.queries import sweeps
 from service.telemetry import log
 from service.usecases.events.apply_each import apply_each
 from service.usecases.events.take_webhook import read_arrival
@@ -40,6 +42,7 @@ class Drainer:
         self._engine = engine
         self._spool = spool
         self._circuit = circuit
+        self._may_have_missed = True  # while this process was not there, or PostgreSQL was away
         self._refusal: Exception | None = None  # why nothing that waits could be drained
 
     def start(self) -> None:
@@ -67,6 +70,8 @@ class Drainer:
         self._refusal = None
         if drained:
             logger.info("spool drained", count=drained)
+            self._may_have_missed = True
+        self._request_sweeps()
         with self._spool.only_drainer() as mine:  # last, for whatever is wrong with a damaged file concerns no other
             if mine:
                 self._spool.salvage()
@@ -101,6 +106,14 @@ class Drainer:
     def _close_circuit(self) -> None:
         if self._circuit.close():
             logger.info("PostgreSQL is back")
+            self._may_have_missed = True
+
+    def _request_sweeps(self) -> None:
+        """Have a worker look for events that nobody could take meanwhile."""
+        if self._may_have_missed:
+            with transaction(self._engine) as session:
+                sweeps.request_all(session, now=datetime.now(UTC))
+            self._may_have_missed = False
 
     def _apply(self, waiting: Sequence[Spooled]) -> Sequence[Spooled]:
         """Apply a batch; returns what is kept now: all of it, but for what a lock, its size or a fault holds up."""

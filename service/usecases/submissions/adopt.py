@@ -47,7 +47,7 @@ def adopt(
     listed: Sequence[Evidence] | None,
     *,
     zone: str | None,
-    overdue_after: timedelta,
+    ask_after: timedelta,
 ) -> str:
     """Give an unconfirmed submission the one appointment at Cobalt that fits it and no other request.
 
@@ -56,7 +56,7 @@ def adopt(
         question: The submission; the reply to its create was lost.
         listed: What Cobalt's list shows; None while it was not asked, and the candidates are not known.
         zone: The clinic's zone, where it is known.
-        overdue_after: How long its event may take from now on.
+        ask_after: How long its event may take from now on.
 
     Returns:
         ``adopted``; ``nothing`` fits; ``candidates`` are left for a person; or it has ``moved`` on meanwhile.
@@ -73,7 +73,7 @@ def adopt(
         [refused] = decisions.find_refused(session, [row.id]).values()
         free = [cobalt_id for cobalt_id in candidates if cobalt_id not in known and cobalt_id not in refused]
         if len(free) == 1 and _is_certain(session, question, free[0], candidates[free[0]], zone):
-            _give(session, row, free[0], now=now, overdue_after=overdue_after)
+            _give(session, row, free[0], now=now, ask_after=ask_after)
             decisions.record(session, row, "adopted", person=None, now=now, cobalt_ids=free)
             return "adopted"
         if free != list(row.candidates) and (free or listed is not None):
@@ -83,9 +83,7 @@ def adopt(
         return "candidates" if free else "nothing"
 
 
-def adopt_by_hand(
-    engine: Engine, appointment_id: str, cobalt_id: str, *, person: Person, overdue_after: timedelta
-) -> None:
+def adopt_by_hand(engine: Engine, appointment_id: str, cobalt_id: str, *, person: Person, ask_after: timedelta) -> None:
     """Do what a person decided who looked at the candidates, or into the EHR.
 
     Raises:
@@ -98,7 +96,7 @@ def adopt_by_hand(
         row = _get_waiting(session, appointment_id)
         if appointments.belongs_to_another(session, cobalt_id, appointment_id):
             raise ConflictError("this id at Cobalt belongs to another appointment")
-        _give(session, row, cobalt_id, now=now, overdue_after=overdue_after)
+        _give(session, row, cobalt_id, now=now, ask_after=ask_after)
         decisions.record(session, row, "adopted", person=person, now=now, cobalt_ids=[cobalt_id])
 
 
@@ -158,7 +156,7 @@ def _get_waiting(session: Session, appointment_id: str) -> Appointment:
     raise ConflictError("this appointment does not wait for its id at Cobalt")
 
 
-def _give(session: Session, row: Appointment, cobalt_id: str, *, now: datetime, overdue_after: timedelta) -> None:
+def _give(session: Session, row: Appointment, cobalt_id: str, *, now: datetime, ask_after: timedelta) -> None:
     take_back(row)
     row.submission = follow(row.submission, Cause.FOUND)
     row.cobalt_appointment_id = cobalt_id
@@ -167,7 +165,7 @@ def _give(session: Session, row: Appointment, cobalt_id: str, *, now: datetime, 
     row.last_error = None
     row.candidates = []
     begin(row, EVER)
-    row.due_at = now + overdue_after
+    row.due_at = now + ask_after
     row.updated_at = now
     row.version += 1
     session.flush()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -11,11 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from service.domain.arrivals import Arrival, Source, Unread
 from service.domain.event_bodies import Unreadable
 from service.domain.events import event_from
 from service.domain.evidence import Evidence, from_event
-from service.domain.minimum import reduce_bytes
 from service.domain.states import Disposition
 from service.domain.submission import Submission
 from service.domain.times import occurred_at
@@ -28,7 +25,9 @@ from service.usecases.events.apply_each import apply_each
 from service.usecases.events.early_failures import take_early_failures
 from service.usecases.events.match_waiting import match_waiting
 from service.usecases.submissions.adopt import adopt, give_up
+from service.usecases.submissions.fetched import arrival_of
 from service.usecases.submissions.slots import Pace, Slots
+from service.usecases.submissions.sweep import Sweeper
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -66,6 +65,7 @@ class Asker:
         self._slots = Slots(CALLS_AT_ONCE)
         self._ending = threading.Event()
         self._pace = Pace(settings.ask_rate, self._ending)
+        self.sweeper = Sweeper(engine, settings, client, self._pace)
 
     def run_once(self) -> dict[str, int]:
         """Start asking about as many due appointments as there is room for; returns counts."""
@@ -91,6 +91,7 @@ class Asker:
         """Wait for the questions that are under way; none of them waits for its account's turn any more."""
         self._ending.set()
         self._calls.shutdown(wait=True)
+        self.sweeper.finish()
 
     def ask(self, question: Question) -> str:
         """Ask about one appointment, and do what the answer says.
@@ -105,28 +106,25 @@ class Asker:
             credentials = get_credentials(session, self._settings, question.account)
         if question.cobalt_appointment_id:
             return self._ask_outcome(question, credentials)
-        found = adopt(
-            self._engine,
-            question,
-            None,
-            zone=credentials.timezone,
-            overdue_after=self._settings.overdue_after,
-        )
+        found = self._adopt(question, credentials)
+        if found == "nothing":
+            self._sweep(question)
+            found = self._adopt(question, credentials)
         if found == "nothing" and question.status == "processing":
             listed = [one for entry in self._list(question, credentials) if (one := _evidence(entry))]
-            found = adopt(
-                self._engine,
-                question,
-                listed,
-                zone=credentials.timezone,
-                overdue_after=self._settings.overdue_after,
-            )
+            found = self._adopt(question, credentials, listed)
             if found == "nothing" and self._evidence_stays_away(question) and give_up(self._engine, question):
                 return "failed"
         return found if found in {"adopted", "candidates"} else "unknown"
 
+    def _adopt(self, question: Question, credentials: Credentials, listed: Sequence[Evidence] | None = None) -> str:
+        zone, ask_after = credentials.timezone, self._settings.ask_after
+        return adopt(self._engine, question, listed, zone=zone, ask_after=ask_after)
+
     def _ask_outcome(self, question: Question, credentials: Credentials) -> str:
-        """Ask what became of an appointment whose id is known: its job's events, else the list."""
+        """Ask what became of an appointment whose id is known: all events, else its job's, else the list."""
+        if (swept := self._sweep(question)) is not None:
+            return swept
         now = datetime.now(UTC)
         if self._apply(self._events_of_job(question, credentials), now):
             return "settled"
@@ -150,6 +148,22 @@ class Asker:
             return "failed"
         return "unknown"
 
+    def _sweep(self, question: Question) -> str | None:
+        """Walk over the account's events, which all its open questions share.
+
+        Returns:
+            What ``ask`` answers then; None where that leaves the question open, or Cobalt lists no events.
+        """
+        try:
+            swept = self.sweeper.refresh(question.account)
+        except CobaltError as error:
+            logger.warning("Cobalt lists no events", problem=str(error))
+            return None
+        with transaction(self._engine) as session:
+            if not asking.is_open(session, question):
+                return "settled"
+        return None if swept else "unknown"
+
     def _has_nothing_better(self, question: Question, listed: Sequence[dict[str, Any]]) -> bool:
         """Tell whether Cobalt's list knows of no success and of nothing under way; where it shows nothing, in time."""
         overdue = datetime.now(UTC) - question.sent_at > self._settings.overdue_after
@@ -168,14 +182,7 @@ class Asker:
 
     def _apply(self, told: Sequence[dict[str, Any]], now: datetime) -> bool:
         """Apply what Cobalt told through the one door; tells whether any of it settled something."""
-        arrivals = []
-        for payload in told:
-            try:
-                arrivals.append(Arrival(event_from(payload, received_at=now), Source.POLL, now))
-            except Unreadable as unreadable:
-                logger.error("a fetched event cannot be read: quarantined", problem=str(unreadable))  # noqa: TRY400
-                raw = reduce_bytes(json.dumps(payload).encode())
-                arrivals.append(Arrival(Unread(raw, str(unreadable)), Source.POLL, now))
+        arrivals = [arrival_of(payload, now) for payload in told]
         return bool(arrivals) and Disposition.APPLIED in apply_each(self._engine, arrivals)
 
     def _list(self, question: Question, credentials: Credentials) -> list[dict[str, Any]]:

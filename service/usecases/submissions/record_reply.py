@@ -33,7 +33,7 @@ CLOCK_MARGIN = timedelta(seconds=2)
 
 
 def record_reply(
-    engine: Engine, claim: Claim, reply: cobalt.Reply, *, overdue_after: timedelta, took: timedelta | None = None
+    engine: Engine, claim: Claim, reply: cobalt.Reply, *, ask_after: timedelta, took: timedelta | None = None
 ) -> str:
     """Record the outcome of a claimed call, and apply the events that waited for it.
 
@@ -41,7 +41,7 @@ def record_reply(
         engine: Where the appointments are.
         claim: What was called.
         reply: What came of it.
-        overdue_after: How long the event may take.
+        ask_after: How long the event may take.
         took: How long the call took; until now, when it is not given. Recording may have had to wait.
 
     Returns:
@@ -61,7 +61,7 @@ def record_reply(
         row.updated_at = now
         row.version += 1
         if isinstance(reply, cobalt.Accepted):
-            row.due_at = now + overdue_after
+            row.due_at = now + ask_after * random.uniform(1, 1.1)  # noqa: S311 (spreads load, guards nothing)
         _apply(session, row, reply, now, took or now - claim.sent_at)
         row.lease_until = None
         return row.submission

@@ -148,7 +148,7 @@ class Submitter:
         give_up = time.monotonic() + (self._settings.cobalt_timeout + self._settings.lease_margin).total_seconds() * 4
         while True:
             try:
-                return record_reply(self._engine, claim, reply, overdue_after=self._settings.overdue_after, took=took)
+                return record_reply(self._engine, claim, reply, ask_after=self._settings.ask_after, took=took)
             except DatabaseUnavailableError:
                 if time.monotonic() > give_up:
                     raise

@@ -70,6 +70,10 @@ SCHEMAS: dict[str, Json] = {
 }
 
 
+STATUSES = (400, 401, 404, 413, 503)
+"""How a webhook may be refused; 404 where webhooks are switched off."""
+
+
 def _taken(description: str, disposition: str) -> Json:
     return {
         "description": description,
@@ -104,6 +108,6 @@ OPERATION: Json = {
     "responses": {
         "200": _taken("Applied, or nothing was to be done.", "applied"),
         "202": _taken("Kept, to be looked at or applied later: in quarantine, or on local disk.", "spooled"),
-        **{str(status): {"$ref": f"#/components/responses/{problem_name(status)}"} for status in (400, 401, 413, 503)},
+        **{str(status): {"$ref": f"#/components/responses/{problem_name(status)}"} for status in STATUSES},
     },
 }

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 logger = log.get_logger(__name__)
 refusals = log.Sampled(logger)
 
-WRONG_METHOD, TOO_LARGE = "wrong_method", "too_large"
+WRONG_METHOD, TOO_LARGE, SWITCHED_OFF = "wrong_method", "too_large", "switched_off"
 
 _STATUSES: dict[str, int] = {
     Disposition.SPOOLED: HTTPStatus.ACCEPTED,
@@ -37,12 +37,14 @@ _STATUSES: dict[str, int] = {
     Refusal.NOT_KEPT: HTTPStatus.SERVICE_UNAVAILABLE,
     WRONG_METHOD: HTTPStatus.METHOD_NOT_ALLOWED,
     TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    SWITCHED_OFF: HTTPStatus.NOT_FOUND,
 }
 """By what became of a delivery; 200 for every other disposition."""
 _PROBLEMS: dict[str, str] = {
     Refusal.NOT_COBALTS: "The header cobalt-verification does not sign this body.",
     Refusal.NOT_KEPT: "There is nowhere to keep this now; send it again.",
     WRONG_METHOD: "This address takes POST only.",
+    SWITCHED_OFF: "Webhooks are switched off here (WEBHOOKS=off): outcomes are only asked for.",
     TOO_LARGE: "This is larger than any webhook of Cobalt's.",
 }
 _HEADERS: dict[str, list[tuple[bytes, bytes]]] = {
@@ -60,16 +62,20 @@ class WebhookEndpoint:
     Args:
         taker: Does the work.
         max_bytes: The largest body taken.
+        is_on: Whether there are webhooks at all.
     """
 
-    def __init__(self, taker: WebhookTaker, max_bytes: int) -> None:
+    def __init__(self, taker: WebhookTaker, max_bytes: int, *, is_on: bool) -> None:
         self._taker = taker
         self._max_bytes = max_bytes
+        self._is_on = is_on
 
     def admit(self, request: Request) -> int | Answer:
         """Judge a delivery by its head: who does not even seem to sign is not listened to."""
         refused = None
-        if request.method != "POST":
+        if not self._is_on:
+            refused = SWITCHED_OFF
+        elif request.method != "POST":
             refused = WRONG_METHOD
         elif (request.announced or 0) > self._max_bytes:
             refused = TOO_LARGE

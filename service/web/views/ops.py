@@ -55,8 +55,11 @@ def readyz_api() -> Any:  # noqa: ANN401
 def readyz_webhooks() -> Any:  # noqa: ANN401
     """Say whether webhooks can be kept.
 
-    They can while the spool can be written, even without PostgreSQL. Send webhooks elsewhere while it cannot.
+    They can while the spool can be written, even without PostgreSQL. Send webhooks elsewhere while it cannot, and
+    where they are switched off.
     """
+    if not services().settings.takes_webhooks:
+        return _not_ready("Webhooks are switched off here.")
     try:
         services().spool.check()
     except SpoolUnavailableError:

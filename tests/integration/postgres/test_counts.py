@@ -101,7 +101,7 @@ class History:
                 abandon_by_hand(self.engine, one, person=Person("somebody"))
             else:
                 adopt_by_hand(
-                    self.engine, one, f"adopted_{one}", person=Person("somebody"), overdue_after=timedelta(minutes=1)
+                    self.engine, one, f"adopted_{one}", person=Person("somebody"), ask_after=timedelta(minutes=1)
                 )
 
     def lose_workers(self) -> None:

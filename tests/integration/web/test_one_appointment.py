@@ -113,7 +113,7 @@ def answered(reply: cobalt.Reply) -> Callable[[Api, Book], Iterator[str]]:
         one = book.queued()["id"]
         (claimed,) = claim(api.engine).values()
         yield one
-        record_reply(api.engine, claimed, reply, overdue_after=LATER)
+        record_reply(api.engine, claimed, reply, ask_after=LATER)
 
     return case
 
@@ -159,7 +159,7 @@ def candidates_found(api: Api, book: Book) -> Iterator[str]:
         book.tell("failed", f"unknown_{number}", mrn="123450000")
     yield one
     asked = question(api, one)
-    assert adopt(api.engine, asked, [], zone=None, overdue_after=LATER) == "candidates"
+    assert adopt(api.engine, asked, [], zone=None, ask_after=LATER) == "candidates"
 
 
 def abandoned_with_candidates(api: Api, book: Book) -> Iterator[str]:
@@ -173,7 +173,7 @@ def abandoned_with_candidates(api: Api, book: Book) -> Iterator[str]:
 def adopted(api: Api, book: Book) -> Iterator[str]:
     one = book.answered(cobalt.Unclear("ReadTimeout"))
     yield one
-    adopt_by_hand(api.engine, one, "c1", person=Person("somebody"), overdue_after=LATER)
+    adopt_by_hand(api.engine, one, "c1", person=Person("somebody"), ask_after=LATER)
 
 
 def given_up(api: Api, book: Book) -> Iterator[str]:

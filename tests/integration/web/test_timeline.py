@@ -185,7 +185,7 @@ def late_acceptance(api: Api, book: Book) -> str:
     assert api.post(None, f"/v1/appointments/{one}/resubmit").status_code == 202
     taken = cobalt.Accepted("late_1", None, datetime.now(UTC), 201)
     for _ in range(2):  # PostgreSQL went away the first time, after all
-        assert record_reply(book.engine, call, taken, overdue_after=timedelta(hours=1)) == "stale"
+        assert record_reply(book.engine, call, taken, ask_after=timedelta(hours=1)) == "stale"
     return one
 
 
@@ -209,7 +209,7 @@ def test_the_id_that_an_appointment_has_stands_at_the_call_that_got_it(api: Api,
     assert timeline(api, one)["data"][-1]["details"]["cobalt_appointment_id"] == "cobalt_1"
     retold = cobalt.Accepted("cobalt_1", None, datetime.now(UTC))
     call = Claim(one, "clinic_1", 1, 1, None, {}, None, datetime.now(UTC), "req_1")
-    assert record_reply(book.engine, call, retold, overdue_after=timedelta(hours=1)) == "stale"
+    assert record_reply(book.engine, call, retold, ask_after=timedelta(hours=1)) == "stale"
     assert timeline(api, one)["data"][-1]["details"]["outcome"] == "accepted"
 
 
@@ -246,7 +246,7 @@ def test_what_a_person_decided_is_told_with_who_and_why(api: Api, book: Book, se
     assert masked["data"][-1]["details"] == {"by": "alice", "cobalt_appointment_ids": ["cobalt_a", "cobalt_b"]}
     assert told["why"] == "A person said that Cobalt will say no more of it."
 
-    adopt_by_hand(book.engine, one, "cobalt_b", person=Person("bob"), overdue_after=timedelta(hours=1))
+    adopt_by_hand(book.engine, one, "cobalt_b", person=Person("bob"), ask_after=timedelta(hours=1))
     told = timeline(api, one)
     decided = [entry for entry in told["data"] if entry["kind"] in {"abandoned", "adopted"}]
     assert [(entry["kind"], entry["details"]["by"]) for entry in decided] == [

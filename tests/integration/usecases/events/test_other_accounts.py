@@ -150,7 +150,7 @@ def test_it_settles_nothing_either_when_a_person_names_its_id(engine: Engine) ->
     answer(engine, claim(engine)[one], Unclear("ReadTimeout"))
     deliver(engine, foreign(created("evt_1", "1")))
 
-    adopt_by_hand(engine, one, "1", person=ALICE, overdue_after=SETTINGS.overdue_after)
+    adopt_by_hand(engine, one, "1", person=ALICE, ask_after=SETTINGS.ask_after)
 
     assert processes(engine, one)
     assert waiting_foreign(engine) == {"evt_1"}

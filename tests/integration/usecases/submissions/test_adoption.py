@@ -432,7 +432,7 @@ def test_candidates_that_turn_out_to_be_anothers_are_shown_no_longer(
     one, other = lose(engine, 2)
     tell(engine, "created", "c1")
     settle()
-    adopt_by_hand(engine, one, "c1", person=SOMEBODY, overdue_after=OVERDUE)
+    adopt_by_hand(engine, one, "c1", person=SOMEBODY, ask_after=OVERDUE)
     assert state(engine, one) == ("created", "accepted", "c1", [])
     pass_time(engine, 0.1)
     settle()
@@ -712,7 +712,7 @@ def test_a_person_cannot_take_what_belongs_to_another_or_what_does_not_wait(
         ("appt_unknown", "c2", NotFoundError, "no appointment"),
     ):
         with pytest.raises(error, match=words):
-            adopt_by_hand(engine, appointment_id, cobalt_id, person=SOMEBODY, overdue_after=OVERDUE)
+            adopt_by_hand(engine, appointment_id, cobalt_id, person=SOMEBODY, ask_after=OVERDUE)
         done = command("adopt", appointment_id, cobalt_id)
         assert isinstance(done.exception, error)
     assert state(engine, one) == ("processing", "unconfirmed", None, [])

@@ -97,7 +97,7 @@ class Subject:
                     expire_now(self.engine)
                 case Cause.FOUND:
                     adopt_by_hand(
-                        self.engine, self.id, self.cobalt_id, person=SOMEBODY, overdue_after=SETTINGS.overdue_after
+                        self.engine, self.id, self.cobalt_id, person=SOMEBODY, ask_after=SETTINGS.overdue_after
                     )
                 case Cause.BOOKED:
                     self.tell("created")

@@ -104,7 +104,7 @@ def worker(engine: Engine, fake: AnsweringCobalt) -> Iterator[Worker]:
 
 # reply -> submission, status, last_error; then of the call: outcome, http_status, error; then seconds until due
 REPLIES: list[tuple[Reply, tuple[object, ...], tuple[object, ...], tuple[float, float]]] = [
-    (accepted("1", "7"), ("accepted", "processing", None), ("accepted", 200, None), (900, 900)),
+    (accepted("1", "7"), ("accepted", "processing", None), ("accepted", 200, None), (150, 165)),
     (
         NeverLeft("ConnectError"),
         ("queued", "processing", "ConnectError"),
