@@ -144,10 +144,16 @@ def _lower_without_values(reason: str) -> str:
     return _VALUE.sub(" _ ", reason[:_LONGEST_TEXT]).lower()
 
 
-def _codes(details: Mapping[str, Any]) -> list[str]:
+def codes_of(details: Mapping[str, Any]) -> list[str]:
+    """Return Cobalt's codes for a failure as it spells them, from the other fields of the event's `data` [P]."""
     reasons = details.get("reasons")
     codes = [entry.get("code") for entry in reasons if isinstance(entry, dict)] if isinstance(reasons, list) else []
-    return [code for code in (*codes, details.get("conflict_type")) if isinstance(code, str)]
+    return [code for code in codes if isinstance(code, str)]
+
+
+def _codes(details: Mapping[str, Any]) -> list[str]:
+    conflict_type = details.get("conflict_type")
+    return codes_of(details) + ([conflict_type] if isinstance(conflict_type, str) else [])
 
 
 def classify(reason: str, details: Mapping[str, Any]) -> Category:

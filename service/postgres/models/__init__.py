@@ -6,6 +6,7 @@ from service.postgres.models.base import NOW, Base
 from service.postgres.models.catalogues import Catalogue
 from service.postgres.models.counts import (
     APPOINTMENT_COUNT_DELTAS,
+    FAILURE_CODE_COUNTS,
     UNMATCHED_COUNTS,
     AppointmentCount,
     ChangeMark,
@@ -17,6 +18,7 @@ from service.postgres.models.sweeps import Sweep
 
 __all__ = [
     "APPOINTMENT_COUNT_DELTAS",
+    "FAILURE_CODE_COUNTS",
     "NOW",
     "UNMATCHED_COUNTS",
     "UNUSUAL",

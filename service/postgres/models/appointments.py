@@ -156,6 +156,12 @@ class Appointment(Base):
             )
         ),
         Index(
+            "ix_appointments_failure_codes",
+            text("failure_codes(failure)"),
+            postgresql_using="gin",
+            postgresql_where=text("failure IS NOT NULL"),
+        ),
+        Index(
             "ix_appointments_discrepancies",
             "discrepancies",
             postgresql_using="gin",

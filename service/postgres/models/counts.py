@@ -85,3 +85,13 @@ UNMATCHED_COUNTS = Table(
     Column("count", BigInteger, nullable=False),
     comment="Their sum is how many events are unmatched; written by triggers, and folded into one by the worker",
 )
+
+
+FAILURE_CODE_COUNTS = Table(
+    "failure_code_counts",
+    Base.metadata,
+    Column("account", Text, nullable=False),
+    Column("code", Text, nullable=False, comment="Cobalt's; other for what is hardly a code"),
+    Column("count", BigInteger, nullable=False),
+    comment="Their sum is how many appointments have failed with a code; written by triggers, folded by the worker",
+)

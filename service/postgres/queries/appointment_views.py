@@ -61,6 +61,8 @@ _GET: LiteralString = f"SELECT {_COLUMNS} FROM appointments WHERE id = %s"  # no
 FILTERS: Mapping[str, LiteralString] = {
     "status": "status = %(status)s",
     "failure_category": "failure_category = %(failure_category)s",
+    # A rare code is found by its index, a common one among the failed, in order.
+    "failure_code": "status = 'failed' AND failure IS NOT NULL AND failure_codes(failure) @> ARRAY[%(failure_code)s]",
     "submission": "submission = %(submission)s",
     "account": "account = %(account)s",
     "mrn": "(mrn = %(mrn)s OR mrn_key = %(mrn)s)",
@@ -87,7 +89,7 @@ SORTS: Mapping[str, tuple[LiteralString, bool]] = {
 }
 """Sort orders, and whether each is descending. The id breaks ties, so that no row is on two pages."""
 
-_FOUND_ANYHOW = {"failure_category", "mrn", "cobalt_appointment_id", "discrepancy"}
+_FOUND_ANYHOW = {"failure_category", "failure_code", "mrn", "cobalt_appointment_id", "discrepancy"}
 """Filters that leave few rows, whatever their status."""
 
 _USUAL: Mapping[tuple[LiteralString, LiteralString], tuple[LiteralString, LiteralString]] = {

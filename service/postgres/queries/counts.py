@@ -48,6 +48,20 @@ WITH folded AS (
 SELECT count(*) FROM folded
 """)
 
+_FOLD_FAILURE_CODES = text("""
+WITH folded AS (
+  DELETE FROM failure_code_counts WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM failure_code_counts f WHERE EXISTS (
+      SELECT FROM failure_code_counts o WHERE o.account = f.account AND o.code = f.code AND o.ctid <> f.ctid)
+    LIMIT :most))
+  RETURNING account, code, count
+), summed AS (
+  INSERT INTO failure_code_counts
+  SELECT account, code, sum(count) FROM folded GROUP BY account, code HAVING sum(count) <> 0
+)
+SELECT count(*) FROM folded
+""")
+
 # In one statement, so that all of it sees the same moment: whoever writes meanwhile adds deltas that this neither
 # sees nor deletes.
 _RECOUNT = text("""
@@ -55,6 +69,12 @@ WITH former_deltas AS (DELETE FROM appointment_count_deltas),
   former_counts AS (DELETE FROM appointment_counts),
   former_outcomes AS (DELETE FROM outcome_counts),
   former_unmatched AS (DELETE FROM unmatched_counts),
+  former_codes AS (DELETE FROM failure_code_counts),
+  codes AS (
+    INSERT INTO failure_code_counts
+    SELECT account, code, count(*) FROM appointments, unnest(countable_failure_codes(failure)) AS code
+    WHERE failure IS NOT NULL GROUP BY account, code
+  ),
   unmatched AS (
     INSERT INTO unmatched_counts SELECT count(*) FROM events WHERE disposition = 'unmatched' HAVING count(*) > 0
   )
@@ -84,6 +104,11 @@ def fold(session: Session, *, most: int) -> int:
 def fold_unmatched(session: Session, *, most: int) -> int:
     """Fold so many counts of unmatched events at most into one; returns how many there were. As above."""
     return int(session.scalar(_FOLD_UNMATCHED, {"most": most}) or 0)
+
+
+def fold_failure_codes(session: Session, *, most: int) -> int:
+    """Fold so many counts of failures by code at most; returns how many there were. As above."""
+    return int(session.scalar(_FOLD_FAILURE_CODES, {"most": most}) or 0)
 
 
 def recount(session: Session) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from service.domain.submission import CallOutcome
 from service.postgres.conditions import IS_UNCONFIRMED
+from service.postgres.queries.stats import FAILURE_CODES, bounded_codes
 
 if TYPE_CHECKING:
     import psycopg
@@ -30,12 +31,17 @@ SELECT status, sum(count)::bigint FROM (
 """
 
 
+MOST_CODES = 50
+"""How many series there may be of failures by code."""
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """How things stand.
 
     Args:
         by_status: Status -> appointments.
+        by_code: Cobalt's code -> failures; the rarest together as ``other``.
         oldest_processing: Seconds since the oldest that still processes was asked for; 0 when none does.
         unconfirmed: Submissions of which nobody knows whether Cobalt took them.
         unmatched: Events that wait for their appointment to become known; Cobalt also tells of others' for good.
@@ -45,6 +51,7 @@ class Standing:
     """
 
     by_status: dict[str, int]
+    by_code: dict[str, int]
     oldest_processing: float
     unconfirmed: int
     unmatched: int
@@ -59,7 +66,8 @@ def measure(connection: psycopg.Connection[Any]) -> Standing:
     assert row is not None  # noqa: S101  an aggregate has one
     processing, oldest, *counts = row
     by_status = {"processing": processing} | count_settled(connection)
-    return Standing(by_status, oldest or 0.0, *counts)
+    by_code = bounded_codes(connection.execute(FAILURE_CODES.format(which="true").encode()).fetchall(), MOST_CODES)
+    return Standing(by_status, by_code, oldest or 0.0, *counts)
 
 
 def count_settled(connection: psycopg.Connection[Any]) -> dict[str, int]:

@@ -59,6 +59,7 @@ class Stats:
     Args:
         as_of: PostgreSQL's clock when the snapshot was taken.
         appointments: All of them, as they are now.
+        failure_codes: How many failed with each of Cobalt's codes; the rarest together as ``other``.
         oldest_processing: When that was asked for which has processed longest.
         unmatched: Events that no appointment is known for, of all accounts.
         of_another_account: Those of them whose appointment is known, and of another account.
@@ -69,6 +70,7 @@ class Stats:
 
     as_of: datetime
     appointments: Appointments
+    failure_codes: Mapping[str, int]
     oldest_processing: datetime | None
     unmatched: Pile
     of_another_account: Pile
@@ -108,6 +110,16 @@ SELECT learned_from, took, sum(count)::bigint AS count FROM (
 ) AS counted GROUP BY 1, 2 HAVING sum(count) <> 0
 """)  # noqa: S608 (constants)
 
+MOST_CODES = 200
+"""How many of Cobalt's codes are told apart; it names a dozen causes."""
+OTHER = "other"
+FAILURE_CODES = """
+SELECT code, sum(count)::bigint AS count FROM failure_code_counts WHERE {which}
+GROUP BY code HAVING sum(count) > 0 ORDER BY code = 'other', count DESC, code
+"""
+"""Counts failures by Cobalt's codes, the most frequent first."""
+_FAILURE_CODES = text(FAILURE_CODES.format(which=_OF_ACCOUNT))
+
 _FOREIGN = "events WHERE of_another_account IS TRUE AND disposition = 'unmatched'"
 _QUARANTINED = "quarantine WHERE replayed_at IS NULL AND dismissed_at IS NULL"
 _WAITING = text(f"""
@@ -142,6 +154,7 @@ def read_stats(session: Session, period: Period, account: str | None) -> Stats:
     return Stats(
         as_of=waiting.as_of,
         appointments=_appointments(session.execute(_TOTALS, asked).all()),
+        failure_codes=bounded_codes(session.execute(_FAILURE_CODES, asked).all(), MOST_CODES),
         oldest_processing=waiting.oldest_processing,
         unmatched=Pile(waiting.unmatched, waiting.oldest_unmatched),
         of_another_account=Pile(waiting.foreign_events, waiting.oldest_foreign_event),
@@ -149,6 +162,20 @@ def read_stats(session: Session, period: Period, account: str | None) -> Stats:
         buckets={starts_at: _appointments(rows) for starts_at, rows in buckets.items()},
         outcomes=outcomes,
     )
+
+
+def bounded_codes(counted: Iterable[Sequence[Any]], most: int) -> dict[str, int]:
+    """Keep the most frequent codes, and count the others as ``other``.
+
+    Args:
+        counted: Code and count, the most frequent first.
+        most: How many names there may be, ``other`` included.
+    """
+    found: dict[str, int] = {}
+    for code, count in counted:
+        name = code if len(found) < most - 1 else OTHER
+        found[name] = found.get(name, 0) + count
+    return found
 
 
 def _appointments(rows: Iterable[Sequence[Any]]) -> Appointments:

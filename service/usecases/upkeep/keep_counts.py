@@ -19,7 +19,8 @@ def fold_counts(engine: Engine) -> dict[str, int]:
     with transaction(engine) as session:
         if not counts.try_lock(session):
             return {"folded": 0}
-        return {"folded": counts.fold(session, most=MOST) + counts.fold_unmatched(session, most=MOST)}
+        folds = (counts.fold, counts.fold_unmatched, counts.fold_failure_codes)
+        return {"folded": sum(fold(session, most=MOST) for fold in folds)}
 
 
 def recount(engine: Engine) -> None:

@@ -43,6 +43,10 @@ class ListQuery(StrictSchema):
 
     status = _choice("Only those that stand so", [status.value for status in Status])
     failure_category = _choice("Only those that failed for this cause", [category.value for category in Category])
+    failure_code = _exactly(
+        f"Only those of whose failure Cobalt gives this code, among others, exactly as it spells it{_UNLESS_MASKED}",
+        "PATIENT_NOT_FOUND",
+    )
     submission = _choice("Only those whose call to Cobalt has got so far", [state.value for state in Submission])
     account = _exactly("Only those of this linked EHR account", "clinic_1")
     mrn = _exactly(

@@ -144,6 +144,9 @@ class StatsOut(Schema):
     status = _counts("How many have each status now")
     submission = _counts("How far the call to Cobalt has got, of each appointment")
     failure_category = _counts("Why those failed that did")
+    failure_code = _counts(
+        "How many failed with each of Cobalt's codes, as Cobalt spells it; what is rare or hardly a code is `other`"
+    )
     oldest_processing = fields.Nested(OldestOut, required=True, allow_none=True)
     unmatched = fields.Nested(
         PileOut, required=True, metadata={"description": "Events that no appointment is known for, of all accounts"}

@@ -7,6 +7,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from service.domain.exact_json import document
+from service.domain.failures import codes_of
 from service.domain.request_fields import FIELDS
 from service.requests.csv_cells import protected, protected_as_value
 from service.web.views.representation import ALWAYS_SHOWN, FIXED_FORM, FREE_TEXT
@@ -31,6 +32,7 @@ _NESTED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "confirmation": {f"confirmed_{name}": (name,) for name in _CONFIRMED},
     "failure": {
         "failure_category": ("category",),
+        "failure_codes": ("details",),
         "failure_reason": ("reason",),
         "failure_details": ("details",),
         "failure_occurred_at": ("occurred_at",),
@@ -89,6 +91,8 @@ def _cell(one: Mapping[str, Any], path: tuple[str, ...], column: str) -> str | i
         value = value.get(name) if value else None
     if value is None:
         return ""
+    if column == "failure_codes":
+        value = codes_of(value)
     if isinstance(value, str):
         is_value = column in _VALUES or column.endswith("_at")
         return protected_as_value(value) if is_value else protected(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from service.domain.masking import mask_text
 from service.errors import ScopeMissingError
 from service.postgres.engine import driver
 from service.web.policy.auth import sees_phi
@@ -47,6 +48,8 @@ def shows(filters: Mapping[str, Any], row: AppointmentRow) -> bool:
     A row that is not is left out: that it is in the list would say what stands behind the stars.
     """
     named = {name: row.request[name] for name in MAY_NAME_A_PATIENT if name in filters}
+    if "failure_code" in filters and mask_text(filters["failure_code"], hidden(row)) != filters["failure_code"]:
+        return False
     return not named or masked_request(named, hidden(row)) == named
 
 

@@ -148,6 +148,14 @@ def _collect_standing(found: Standing) -> Iterator[Metric]:
     for status, number in sorted(found.by_status.items()):
         family.add_metric([status], number)
     yield family
+    codes = GaugeMetricFamily(
+        "appointments_failed_by_code",
+        "Appointments that have failed, by Cobalt's code; 50 codes at most, and the others as other.",
+        labels=["code"],
+    )
+    for code, number in found.by_code.items():
+        codes.add_metric([code], number)
+    yield codes
     yield _gauge(
         "appointments_oldest_processing_seconds", "Age of the oldest request that processes.", found.oldest_processing
     )

@@ -92,6 +92,7 @@ def _shown(stats: Stats, period: Period) -> dict[str, Any]:
         "status": _every(Status, all_of_them.status),
         "submission": _every(Submission, all_of_them.submission),
         "failure_category": _every(Category, all_of_them.failure_category),
+        "failure_code": dict(stats.failure_codes),
         "oldest_processing": oldest and {"requested_at": _time(oldest), "age_seconds": _age(oldest, now)},
         "unmatched": _pile(stats.unmatched, now),
         "of_another_account": _pile(stats.of_another_account, now),

@@ -38,7 +38,10 @@ SELECT 'appt_' || lpad(i::text, 8, '0'), CASE WHEN i % 1000 = 0 THEN 'rare' WHEN
   CASE WHEN i < 4000 AND i % 4 = 0 THEN 'old' WHEN i % 3 = 0 THEN 'follow_up' ELSE 'new' END,
   CASE WHEN status = 'created' THEN at + lead END, 'req_1', i::text,
   CASE WHEN i % 2000 = 0 THEN 'unconfirmed' ELSE 'accepted' END, CASE WHEN status = 'created' THEN '{}'::jsonb END,
-  CASE WHEN status = 'failed' THEN 'gave_up' END, CASE WHEN status = 'failed' THEN '{}'::jsonb END,
+  CASE WHEN status = 'failed' THEN 'gave_up' END, CASE WHEN status = 'failed' THEN
+    jsonb_build_object('details', jsonb_build_object('reasons', jsonb_build_array(
+      jsonb_build_object('code', 'USUAL'), jsonb_build_object('code', 'C_' || i))))
+  END,
   CASE WHEN i % 3000 = 0 THEN '{mrn}'::text[] ELSE '{}' END,
   at, at + late, at, CASE WHEN status <> 'processing' THEN at + late END
 FROM (
@@ -55,6 +58,7 @@ DAY = timedelta(days=1)
 VALUES: dict[str, list[Any]] = {
     "status": ["processing", "created", "failed"],
     "failure_category": ["gave_up", "patient_not_found"],
+    "failure_code": ["USUAL", "C_1007", "NONE"],
     "submission": ["accepted", "queued", "unconfirmed"],
     "account": ["big", "small", "rare", "nobody"],
     "mrn": ["100", "key 5005", "nobody"],

@@ -25,7 +25,10 @@ INSERT INTO appointments (id, account, status, request, mrn, provider, type, sta
   created_at, updated_at, requested_at, settled_at)
 VALUES (%(id)s, %(account)s, %(status)s, '{}', %(mrn)s, %(provider)s, %(type)s, %(starts_at)s, 'req_1', %(submission)s,
   %(cobalt_appointment_id)s, CASE WHEN %(status)s = 'created' THEN '{}'::jsonb END, %(failure_category)s,
-  CASE WHEN %(status)s = 'failed' THEN '{}'::jsonb END, %(discrepancies)s, now(),
+  CASE WHEN %(status)s = 'failed' THEN
+    jsonb_build_object('details', jsonb_build_object('reasons', jsonb_build_array(
+      jsonb_build_object('code', %(failure_code)s::text))))
+  END, %(discrepancies)s, now(),
   %(created_at)s, %(updated_at)s, %(requested_at)s, CASE WHEN %(status)s <> 'processing' THEN now() END)
 """
 
@@ -33,7 +36,7 @@ Row = dict[str, Any]
 MATCHES: dict[str, Callable[[Row, Any], bool]] = {
     **{
         name: lambda row, value, name=name: row[name] == value  # type: ignore[misc]
-        for name in ("status", "failure_category", "submission", "account", "mrn", "provider", "type")
+        for name in ("status", "failure_category", "failure_code", "submission", "account", "mrn", "provider", "type")
     },
     "cobalt_appointment_id": lambda row, value: row["cobalt_appointment_id"] == value,
     "discrepancy": lambda row, value: value in row["discrepancies"],
@@ -65,6 +68,7 @@ def made_up(chance: random.Random, number: int) -> Row:
         "submission": chance.choice(["accepted", "accepted", "queued", "sending", "unconfirmed", "rejected"]),
         "cobalt_appointment_id": str(number),
         "failure_category": chance.choice(["gave_up", "other"]) if status == "failed" else None,
+        "failure_code": chance.choice(["A", "B"]) if status == "failed" else None,
         "discrepancies": chance.choice([[], [], ["mrn"], ["mrn", "start"]]),
         "created_at": created_at,
         "updated_at": created_at + timedelta(hours=chance.choice([0, 0, 1, 30, 200])),
@@ -76,6 +80,7 @@ def asked(chance: random.Random) -> Row:
     values: Row = {
         "status": chance.choice(["processing", "created", "failed"]),
         "failure_category": chance.choice(["gave_up", "other", "schedule_block"]),
+        "failure_code": chance.choice(["A", "B", "C"]),
         "submission": chance.choice(["accepted", "queued", "sending", "unconfirmed", "rejected"]),
         "account": chance.choice(["big", "small", "none"]),
         "mrn": chance.choice(["1", "2", "3"]),

@@ -65,6 +65,7 @@ def test_an_empty_database_has_stats_too(api: Api) -> None:
         "status": {"processing": 0, "created": 0, "failed": 0},
         "submission": {"queued": 0, "sending": 0, "accepted": 0, "unconfirmed": 0, "rejected": 0},
         "failure_category": {category.value: 0 for category in Category},
+        "failure_code": {},
         "oldest_processing": None,
         "unmatched": nothing,
         "of_another_account": nothing,

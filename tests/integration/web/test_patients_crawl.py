@@ -189,6 +189,7 @@ QUERIES = (
     "status=failed",
     "submission=unconfirmed",
     "failure_category=patient_not_found",
+    "failure_code=patient_not_found",
     "discrepancy=mrn",
     "account=clinic_1",
     "cobalt_appointment_id=c_failed",
