@@ -66,11 +66,11 @@ class AccountSettings(DatabaseSettings):
     """What a command needs besides that knows the linked EHR accounts."""
 
     cobalt_account: str | None = setting(
-        "one account without a table row: its `access_token_reference_id`", read_optional
+        "an account that needs no row in `accounts`: its `access_token_reference_id`", read_optional
     )
     cobalt_access_token: str | None = setting("the access token of that account", read_optional_credential, secret=True)
     cobalt_time_format: str = setting(
-        "how that account is sent times: `as_given`, `12_hour` or `datetime`",
+        "how times are sent to that account: `as_given`, `12_hour` or `datetime`",
         choice("as_given", *TIME_FORMATS),
     )
     cobalt_timezone: str | None = setting(
@@ -83,8 +83,8 @@ class AccountSettings(DatabaseSettings):
     )
 
     catalogue_max_age: timedelta = setting(
-        "seconds for which a catalogue of providers, locations and visit types is believed: requests are checked "
-        "against a younger one only; 0 checks none",
+        "seconds for which a catalogue of providers, locations and visit types is trusted; requests are not checked "
+        "against an older one; 0 turns the check off",
         seconds(86_400, 0, 2_592_000),
     )
 
@@ -104,11 +104,11 @@ class CobaltSettings(AccountSettings):
     cobalt_client_secret: str = setting("our client secret at Cobalt", read_credential, secret=True)
     cobalt_base_url: str = setting("Cobalt's API; plain http only to a loopback address", read_base_url)
     cobalt_timeout: timedelta = setting(
-        "seconds for one call to Cobalt in all, from the look-up of its name to the last byte of the reply",
+        "seconds for a whole call to Cobalt, from the DNS lookup to the last byte of the reply",
         seconds(30, 0.1, 600),
     )
     cobalt_reply_max_bytes: int = setting(
-        "the largest reply of Cobalt's that is read, unpacked; a hundred events take some 200 kB",
+        "the largest reply from Cobalt that is read, decompressed; a hundred events take about 200 kB",
         integer(1_048_576, 1024, 67_108_864),
     )
 
@@ -118,99 +118,104 @@ class Settings(CobaltSettings):
     """Everything that can be set from outside, read once at start by the processes that serve."""
 
     read_database_url: str | None = setting(
-        "a replica, as a libpq URL: lists, single appointments, timelines and figures are read there",
+        "a read replica, as a libpq URL: serves lists, single appointments, timelines and stats",
         read_optional_database_url,
         secret=True,
     )
     read_after_write: timedelta = setting(
-        "seconds for which a key that wrote is not answered from the replica; one that is more than half of that "
-        "behind is not used",
+        "seconds during which a key that wrote reads from the primary; a replica that lags by more than half of that "
+        "is not used",
         seconds(10, 1, 600),
     )
     cobalt_webhook_secrets: tuple[str, ...] = setting(
-        "webhook secrets, comma-separated; any may match, so that they can be rotated; not needed with `WEBHOOKS=off`",
+        "webhook secrets, comma-separated; a signature may match any, so that they can be rotated; not needed with "
+        "`WEBHOOKS=off`",
         read_secrets,
         secret=True,
     )
     webhooks: str = setting(
-        "`off` where Cobalt can send nothing here: outcomes are only asked for, every `POLL_INTERVAL`",
+        "`off` if Cobalt cannot send webhooks here: outcomes are only polled, every `POLL_INTERVAL`",
         choice("on", "on", "off"),
     )
     cobalt_concurrency: int = setting(
-        "calls to Cobalt in flight at once, per worker; an account has no more than are left free: alone half",
+        "calls to Cobalt in flight at once, per worker; an account takes no more than stay free: half, if alone",
         integer(32, 1, 256),
     )
     lease_margin: timedelta = setting(
-        "seconds beyond `COBALT_TIMEOUT` for which a call is believed in, before its worker counts as lost",
+        "seconds beyond `COBALT_TIMEOUT` after which the worker that made a call counts as lost",
         seconds(30, 0, 3600),
     )
-    spool_dir: Path = setting("where events wait while PostgreSQL is away; must last", read_spool_dir)
+    spool_dir: Path = setting("where events wait while PostgreSQL is unavailable; must be durable", read_spool_dir)
     spool_max_bytes: int = setting(
-        "how large the spool may grow; a million events take about 700 MB", integer(1_073_741_824, 65_536, 2**40)
+        "bytes that the spool may take; a million events take about 700 MB", integer(1_073_741_824, 65_536, 2**40)
     )
     webhook_budget: timedelta = setting(
-        "seconds in which a webhook is answered; Cobalt's retry waits 2 s", seconds(2, 0.2, 4.5)
+        "seconds within which a webhook is answered; Cobalt's retry waits 2 s", seconds(2, 0.2, 4.5)
     )
-    webhook_max_bytes: int = setting("the largest webhook body taken", integer(1_048_576, 1024, 67_108_864))
-    request_max_bytes: int = setting("the largest other request body taken", integer(262_144, 1024, 16_777_216))
+    webhook_max_bytes: int = setting(
+        "the largest webhook body that is accepted, in bytes", integer(1_048_576, 1024, 67_108_864)
+    )
+    request_max_bytes: int = setting(
+        "the largest other request body that is accepted, in bytes", integer(262_144, 1024, 16_777_216)
+    )
     first_byte_timeout: timedelta = setting(
         "seconds for the first byte of the first request on a connection", seconds(10, 0.1, 600)
     )
-    head_timeout: timedelta = setting("seconds from there to the end of a request's headers", seconds(10, 0.1, 600))
-    body_timeout: timedelta = setting("seconds from there to the end of its body", seconds(20, 0.1, 600))
+    head_timeout: timedelta = setting("seconds from there to the end of the headers", seconds(10, 0.1, 600))
+    body_timeout: timedelta = setting("seconds from there to the end of the body", seconds(20, 0.1, 600))
     keepalive_timeout: timedelta = setting(
-        "seconds that a connection may be silent between requests; longer than the load balancer keeps it, so that it "
-        "is never the service that closes first",
+        "seconds that a connection may be idle between requests; longer than the load balancer's idle timeout, so that "
+        "the service never closes first",
         seconds(75, 0.1, 3600),
     )
     send_timeout: timedelta = setting(
-        "seconds for which a client may read nothing of its answer", seconds(30, 0.1, 600)
+        "seconds that a client may go without reading any of its answer", seconds(30, 0.1, 600)
     )
     connection_limit: int = setting(
-        "connections of clients at once, per web process, as far as its open files (LimitNOFILE) allow; above it the "
-        "one closes that was silent for longest",
+        "client connections at once, per web process, if its open files (LimitNOFILE) allow; above it the connection "
+        "that was idle longest is closed",
         integer(1000, 16, 100_000),
     )
     buffer_limit: int = setting(
-        "bytes of unfinished requests at once, per web process; above it the oldest of them is closed",
+        "bytes of unfinished requests at once, per web process; above it the oldest is closed",
         integer(16_777_216, 65_536, 2**40),
     )
-    intake_batch: int = setting("events that share one transaction at most", integer(500, 1, 1000))
-    intake_queue: int = setting("events that may wait for a transaction", integer(5000, 1, 100_000))
+    intake_batch: int = setting("the most events in one transaction", integer(500, 1, 1000))
+    intake_queue: int = setting("the most events that wait for a transaction", integer(5000, 1, 100_000))
     database_pool: int = setting(
-        "requests of the API worked on at once, each with its connection to PostgreSQL, per process",
+        "API requests handled at once, each with a connection to PostgreSQL, per process",
         integer(10, 2, 200),
     )
     longest_wait: int = setting(
-        "seconds that `Prefer: wait` may wait; load balancers wait longer for an answer", integer(30, 1, 300)
+        "the most seconds that `Prefer: wait` may ask for; the load balancer must wait longer", integer(30, 1, 300)
     )
     overdue_after: timedelta = setting(
         "seconds after which a request that is still processing is overdue; Cobalt's robots take minutes",
         seconds(900, 1, 604_800),
     )
     ask_after: timedelta = setting(
-        "seconds after which Cobalt is first asked about a request that it took; outcomes exist after two minutes",
+        "seconds after which Cobalt is first asked about a request that it accepted; outcomes exist after 2 minutes",
         seconds(150, 0, 604_800),
     )
     sweep_interval: timedelta = setting(
-        "seconds between two walks over each account's events at Cobalt, which find outcomes whose webhook was lost",
+        "seconds between sweeps of each account's events at Cobalt, which find outcomes whose webhook was lost",
         seconds(600, 0.1, 604_800),
     )
     sweep_overlap: timedelta = setting(
-        "seconds for which a walk goes back behind what was seen before: for events that Cobalt lists late",
+        "seconds by which a sweep overlaps the previous one, for events that Cobalt lists late",
         seconds(600, 0, 604_800),
     )
-    poll_interval: timedelta = setting("the same as `SWEEP_INTERVAL` with `WEBHOOKS=off`", seconds(10, 0.1, 86_400))
+    poll_interval: timedelta = setting("as `SWEEP_INTERVAL`, if `WEBHOOKS=off`", seconds(10, 0.1, 86_400))
     ask_interval: timedelta = setting(
-        "seconds before Cobalt is asked again about the same appointment; doubles up to 64 times that",
+        "seconds before Cobalt is asked again about the same appointment; doubles, up to 64 times",
         seconds(30, 0.05, 86_400),
     )
     ask_rate: float = setting(
-        "questions to Cobalt a second, per account and worker",
+        "questions to Cobalt per second, per account and worker",
         lambda env, name: env.float(name, 2.0, validate=validate.Range(0.01, 1000)),
     )
     catalogue_interval: timedelta = setting(
-        "seconds between two looks at each account's catalogue at Cobalt", seconds(14_400, 1, 2_592_000)
+        "seconds between fetches of each account's catalogue from Cobalt", seconds(14_400, 1, 2_592_000)
     )
     unconfirmed_after: timedelta = setting(
         "seconds without evidence after which an unconfirmed submission fails; robots take minutes",
@@ -220,27 +225,27 @@ class Settings(CobaltSettings):
         "seconds for which the first answer to an Idempotency-Key is kept", seconds(86_400, 60, 2_592_000)
     )
     rate_limit: int = setting(
-        "requests a minute of one API key, per web process; 0 for no limit", integer(6000, 0, 10_000_000)
+        "requests per minute of one API key, per web process; 0 for no limit", integer(6000, 0, 10_000_000)
     )
     in_flight_limit: int = setting(
-        "requests of one API key in flight at once, per web process, without those that only wait; 0 for no limit",
+        "requests of one API key in flight at once, per web process, not counting those that only wait; 0 for no limit",
         integer(32, 0, 10_000),
     )
     worker_grace: timedelta = setting(
-        "seconds in which a worker ends after SIGTERM; calls to Cobalt are broken off after four fifths of them",
+        "seconds within which a worker stops after SIGTERM; calls to Cobalt are aborted after four fifths of that",
         seconds(25, 0.5, 3600),
     )
-    worker_interval: timedelta = setting("seconds between looks for due work", seconds(0.2, 0.01, 60))
+    worker_interval: timedelta = setting("seconds between polls for due work", seconds(0.2, 0.01, 60))
     port: int = setting("the port the web process listens on", integer(8000, 1, 65535))
     host: str = setting("the address the web process listens on", lambda env, name: env.str(name, "127.0.0.1"))
     internal_port: int | None = setting(
-        "one more port, for operations: if set, `/metrics`, `/docs` and `/openapi.json` are answered there only",
+        "a separate port for operations: if set, `/metrics`, `/docs` and `/openapi.json` are served only there",
         read_optional_port,
     )
     internal_host: str = setting("the address of that port", lambda env, name: env.str(name, "127.0.0.1"))
     web_concurrency: int = setting("web worker processes", integer(2, 1, 64))
     metrics_port: int | None = setting(
-        "the port on which a worker answers `/metrics`, `/livez` and `/readyz`; the web process has its own",
+        "the port on which a worker serves `/metrics`, `/livez` and `/readyz`; the web process uses its own",
         read_optional_port,
     )
     log_level: str = setting(

@@ -141,8 +141,10 @@ def test_every_parameter_of_the_list_is_described() -> None:
 
 
 def test_every_file_that_is_named_exists() -> None:
+    headings = re.findall(r"^#+ (.+)$", README, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
     for target in re.findall(r"\]\((?!https?:)([^)]+)\)", README):
-        assert (PROJECT / target).exists(), target
+        assert target[1:] in anchors if target.startswith("#") else (PROJECT / target).exists(), target
     for name in re.findall(r"-c (\S+\.py)", README):
         assert (PROJECT / name).exists(), name
 
