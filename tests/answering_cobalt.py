@@ -42,10 +42,14 @@ def take(call: Call) -> Answer:
 
 
 class AnsweringCobalt:
-    """A server that answers each call as ``answer`` says, and holds every call while ``open`` is not set."""
+    """A server that answers each call as ``answer`` says, and holds every call while ``open`` is not set.
+
+    Questions it answers as ``get`` says, and does not count.
+    """
 
     def __init__(self, answer: Callable[[Call], Answer] = take) -> None:
         self.answer = answer
+        self.get: Callable[[str], Answer] = lambda _path: Answer(200, {"webhook_events": [], "appointments": []})
         self.open = threading.Event()
         self.open.set()
         self.calls: list[Call] = []
@@ -90,7 +94,12 @@ class AnsweringCobalt:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                answer = fake._take(self.command, self.path, dict(self.headers), body)
+                self._say(fake._take(self.command, self.path, dict(self.headers), body))
+
+            def do_GET(self) -> None:
+                self._say(fake.get(self.path))
+
+            def _say(self, answer: Answer) -> None:
                 content = json.dumps(answer.json).encode()
                 self.send_response(answer.status)
                 for name, value in answer.headers.items():

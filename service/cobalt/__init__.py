@@ -1,6 +1,6 @@
 """Cobalt: the calls to it, and its replies in our words. Nothing of HTTP is seen outside."""
 
-from service.cobalt.client import Cobalt, Credentials, Registered
+from service.cobalt.client import Cobalt, Credentials, NotGrantedError, Registered
 from service.cobalt.replies import (
     SHOWN,
     TOO_MANY,
@@ -21,6 +21,7 @@ __all__ = [
     "Cobalt",
     "Credentials",
     "NeverLeft",
+    "NotGrantedError",
     "Registered",
     "Rejected",
     "Reply",

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from service.cobalt.exchange import Received
     from service.config import CobaltSettings
 
+NO_JOB = "0"
+"""Cobalt's jobs are counted from 1 [P]. Of this one there is nothing to tell, so no patient's data either."""
+
 BOOKING_REPLY = 65_536
 """Bytes: what a call that books or corrects is answered is a few hundred long."""
 
@@ -60,6 +63,18 @@ class Registered:
 
     id: str
     url: str
+
+
+class NotGrantedError(CobaltError):
+    """Cobalt answered a question with something other than a 2xx.
+
+    Args:
+        reply: What it would be for a call that books.
+    """
+
+    def __init__(self, status: int, reply: Reply) -> None:
+        super().__init__(f"Cobalt answered HTTP {status}", status)
+        self.reply = reply
 
 
 class Cobalt:
@@ -156,6 +171,15 @@ class Cobalt:
             "visit_types": _list((told if isinstance(told, dict) else settings).get("visit_types")),
         }
 
+    def probe(self, credentials: Credentials) -> None:
+        """See whether Cobalt takes calls of an account: ask for the events of a job that there is not [P].
+
+        Raises:
+            CobaltError: Cobalt did not answer, or not as it should.
+        """
+        query = urlencode({"job_id": NO_JOB, "page_size": 1})
+        self._ask("probe", "GET", f"/webhook-events?{query}", credentials)
+
     def register_webhook(self, credentials: Credentials, url: str) -> str:
         """Register a URL for events, ``POST /webhook`` [P]; returns the secret that signs them."""
         return self._secret("register_webhook", "POST", "/webhook", credentials, {"webhook_url": url})
@@ -203,7 +227,8 @@ class Cobalt:
         """Make a call that is safe to repeat, and get the reply's JSON object.
 
         Raises:
-            CobaltError: Cobalt did not answer, or with something other than a 2xx.
+            NotGrantedError: Cobalt answered with something other than a 2xx.
+            CobaltError: Cobalt did not answer, or its reply cannot be read.
         """
         with _timed(operation) as timed:
             try:
@@ -211,7 +236,7 @@ class Cobalt:
             except (NotSentError, ReplyLostError) as error:
                 raise CobaltError(f"Cobalt did not answer: {error}") from error
             if not is_success(received):
-                raise CobaltError(f"Cobalt answered HTTP {received.status}", received.status)
+                raise NotGrantedError(received.status, read_reply(received))
             if received.trouble:
                 raise CobaltError(f"Cobalt's reply cannot be read: {received.trouble}")
             timed.outcome = "answered"

@@ -27,6 +27,9 @@ PLAUSIBLE_YEARS = range(2000, 2100)
 """A clock outside of these was not set."""
 
 
+LOGIN_REQUIRED = "login_required"
+"""Cobalt's code for a login to the EHR that does not work [P]."""
+
 TAKEN, REFUSED = 2, 4
 """The hundreds of a status."""
 
@@ -64,9 +67,15 @@ class Throttled:
 
 @dataclass(frozen=True, slots=True)
 class Unauthorized:
-    """401 or 403: not taken; nothing of this account's will be until a person mends its credentials."""
+    """401 or 403: not taken; nothing of this account's will be until a person mends its credentials.
+
+    Args:
+        http_status: Which of them.
+        login_required: Whether Cobalt says that it is the login to the EHR [P].
+    """
 
     http_status: int
+    login_required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +94,17 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Unclear:
-    """Nobody can say whether Cobalt took it: no answer in time, a 5xx, a reply that cannot be read."""
+    """Nobody can say whether Cobalt took it: no answer in time, a 5xx, a reply that cannot be read.
+
+    Args:
+        error: What came, or why nothing did.
+        http_status: Where there is one.
+        retry_after: What a 5xx says about when to come again, if anything.
+    """
 
     error: str
     http_status: int | None = None
+    retry_after: timedelta | None = None
 
 
 Reply = Accepted | NeverLeft | Throttled | Unauthorized | Rejected | Unclear
@@ -105,13 +121,14 @@ def read_reply(reply: Received, *, known_id: str | None = None) -> Reply:
     """
     status = reply.status
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return Throttled(_retry_after(reply))
+        wait = _retry_after(reply)
+        return Throttled(timedelta(seconds=1) if wait is None else wait)
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        return Unauthorized(status)
+        return Unauthorized(status, json_object(reply).get("error") == LOGIN_REQUIRED)
     if status // 100 == REFUSED:
         return Rejected(status, _message(reply), _date(reply))
     if not is_success(reply):
-        return Unclear(f"HTTP {status}", status)
+        return Unclear(f"HTTP {status}", status, _retry_after(reply))
     told = json_object(reply)  # a JSON object is not whole before its end: one that broke off is none
     cobalt_id = known_id or find_text(told, "appointment_id")
     if not told or told.get("success") is False or cobalt_id is None:
@@ -166,8 +183,8 @@ def _read_date(text: str) -> datetime | None:
     return date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC)
 
 
-def _retry_after(reply: Received) -> timedelta:
-    """Read ``Retry-After`` in either of its forms, seconds or a date."""
+def _retry_after(reply: Received) -> timedelta | None:
+    """Read ``Retry-After`` in either of its forms, seconds or a date; None where there is none that can be read."""
     text = reply.headers.get("retry-after", "")
     date = _read_date(text)
     if date is not None:
@@ -175,5 +192,5 @@ def _retry_after(reply: Received) -> timedelta:
     try:
         seconds = int(text)
     except ValueError:
-        return timedelta(seconds=1)
+        return None
     return timedelta(seconds=max(0, min(seconds, TOO_MANY.total_seconds())))

@@ -141,6 +141,10 @@ class Settings(CobaltSettings):
         "calls to Cobalt in flight at once, per worker; an account takes no more than stay free: half, if alone",
         integer(32, 1, 256),
     )
+    account_probe_interval: timedelta = setting(
+        "seconds between two probes of an account whose login Cobalt refuses, across all workers",
+        seconds(60, 0.05, 86_400),
+    )
     lease_margin: timedelta = setting(
         "seconds beyond `COBALT_TIMEOUT` after which the worker that made a call counts as lost",
         seconds(30, 0, 3600),

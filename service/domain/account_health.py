@@ -35,6 +35,7 @@ class Cause(StrEnum):
 
     ANSWERED = "answered"  # Cobalt did what it was asked, or refused it for what the request says
     SLOWED = "slowed"  # 429 or 5xx
+    UNREACHED = "unreached"  # a call ended without a status: that is the network, or one request, and no account
     REFUSED = "refused"  # 401 or 403
     TOLD = "told"  # the event that says that the login is needed
     WARNED = "warned"  # the event that says that the password runs out
@@ -47,6 +48,7 @@ TRANSITIONS: Mapping[tuple[Health, Cause], Health] = MappingProxyType(
     {
         (Health.HEALTHY, Cause.ANSWERED): Health.HEALTHY,
         (Health.HEALTHY, Cause.SLOWED): Health.PAUSED,
+        (Health.HEALTHY, Cause.UNREACHED): Health.HEALTHY,
         (Health.HEALTHY, Cause.REFUSED): Health.LOGIN_REQUIRED,
         (Health.HEALTHY, Cause.TOLD): Health.LOGIN_REQUIRED,
         (Health.HEALTHY, Cause.WARNED): Health.HEALTHY,
@@ -55,6 +57,7 @@ TRANSITIONS: Mapping[tuple[Health, Cause], Health] = MappingProxyType(
         (Health.HEALTHY, Cause.RESUME): Health.HEALTHY,
         (Health.PAUSED, Cause.ANSWERED): Health.HEALTHY,
         (Health.PAUSED, Cause.SLOWED): Health.PAUSED,
+        (Health.PAUSED, Cause.UNREACHED): Health.PAUSED,
         (Health.PAUSED, Cause.REFUSED): Health.LOGIN_REQUIRED,
         (Health.PAUSED, Cause.TOLD): Health.LOGIN_REQUIRED,
         (Health.PAUSED, Cause.WARNED): Health.PAUSED,
@@ -63,6 +66,7 @@ TRANSITIONS: Mapping[tuple[Health, Cause], Health] = MappingProxyType(
         (Health.PAUSED, Cause.RESUME): Health.PAUSED,
         (Health.LOGIN_REQUIRED, Cause.ANSWERED): Health.HEALTHY,
         (Health.LOGIN_REQUIRED, Cause.SLOWED): Health.LOGIN_REQUIRED,  # says nothing about the login
+        (Health.LOGIN_REQUIRED, Cause.UNREACHED): Health.LOGIN_REQUIRED,
         (Health.LOGIN_REQUIRED, Cause.REFUSED): Health.LOGIN_REQUIRED,
         (Health.LOGIN_REQUIRED, Cause.TOLD): Health.LOGIN_REQUIRED,
         (Health.LOGIN_REQUIRED, Cause.WARNED): Health.LOGIN_REQUIRED,
@@ -72,6 +76,7 @@ TRANSITIONS: Mapping[tuple[Health, Cause], Health] = MappingProxyType(
         # What a person said stands until a person takes it back; then one call tries how things are.
         (Health.HELD, Cause.ANSWERED): Health.HELD,
         (Health.HELD, Cause.SLOWED): Health.HELD,
+        (Health.HELD, Cause.UNREACHED): Health.HELD,
         (Health.HELD, Cause.REFUSED): Health.HELD,
         (Health.HELD, Cause.TOLD): Health.HELD,
         (Health.HELD, Cause.WARNED): Health.HELD,
@@ -137,6 +142,20 @@ class Standing:
     version: int = 0
 
     @property
+    def is_untouched(self) -> bool:
+        """Whether nothing was ever learned about it."""
+        return self == Standing()
+
+    @property
+    def may_be_called(self) -> bool:
+        """Whether calls may be made without leave."""
+        return self.health is Health.HEALTHY
+
+    def is_tried(self, now: datetime) -> bool:
+        """Tell whether one call may try now whether the trouble is over."""
+        return self.probe_at is not None and self.probe_at <= now
+
+    @property
     def awaits_an_answer(self) -> bool:
         """Whether it says something that a call is answered: of an account that is well, nothing new."""
         return self.health is not Health.HEALTHY or self.slowed > 0
@@ -162,6 +181,14 @@ class Evidence:
     reason: Reason | None = None
     wait: timedelta | None = None
     of_a_question: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A person's word that nothing is to be sent for an account."""
+
+    by: str
+    why: str | None = None
 
 
 def judge(standing: Standing, evidence: Evidence, *, now: datetime, interval: timedelta) -> Standing:
@@ -190,7 +217,7 @@ def judge(standing: Standing, evidence: Evidence, *, now: datetime, interval: ti
 
 
 def _count(standing: Standing, evidence: Evidence) -> int:
-    if evidence.cause is Cause.SLOWED:
+    if (standing.health, evidence.cause) == (Health.PAUSED, Cause.UNREACHED) or evidence.cause is Cause.SLOWED:
         return standing.slowed + 1
     books = evidence.cause is Cause.ANSWERED and not evidence.of_a_question
     return 0 if books else standing.slowed
@@ -226,7 +253,7 @@ def _with_probe(standing: Standing, evidence: Evidence, *, now: datetime, interv
             return replace(standing, probe_at=standing.probe_at or now)
         case Health.LOGIN_REQUIRED, Cause.REFUSED:
             return replace(standing, probe_at=now + interval)
-        case Health.PAUSED, Cause.SLOWED:
+        case Health.PAUSED, Cause.SLOWED | Cause.UNREACHED:
             doubled = min(FIRST_PAUSE * 2 ** min(standing.slowed - 1, 12), interval)
             return replace(standing, probe_at=now + (doubled if evidence.wait is None else evidence.wait))
     return standing
@@ -235,7 +262,7 @@ def _with_probe(standing: Standing, evidence: Evidence, *, now: datetime, interv
 class AccountEvent(StrEnum):
     """Cobalt's events about an account [P]."""
 
-    LOGIN_REQUIRED = "access_token.login_required"  # noqa: S105 (a type of event)
+    LOGIN_REQUIRED = "access_token.login_required"
     PASSWORD_CHANGE_WARNING = "access_token.password_change_warning"  # noqa: S105 (a type of event)
 
 

@@ -41,6 +41,7 @@ class Disposition(StrEnum):
     SUPERSEDED = "superseded"  # kept, but another event decides
     UNMATCHED = "unmatched"  # waits for the request or the attempt that it belongs to
     IGNORED = "ignored"  # of a type that settles nothing
+    NOTED = "noted"  # about an account: its health takes it into account
     QUARANTINED = "quarantined"  # authentic bytes that could not be read
     DUPLICATE = "duplicate"  # a delivery's answer only: the event was known
     SPOOLED = "spooled"  # a delivery's answer only: it waits on disk

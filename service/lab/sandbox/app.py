@@ -38,7 +38,7 @@ def create_app(settings: Settings, faults: Faults, seed: str) -> Flask:
     app.register_error_handler(RefusedError, _refused)
     app.register_error_handler(HTTPException, _http_problem)
     app.register_blueprint(_appointments(settings, chance, bookings, webhooks), url_prefix="/v1")
-    app.register_blueprint(catalogue(settings), url_prefix="/v1")
+    app.register_blueprint(catalogue(settings, bookings.refusals), url_prefix="/v1")
     app.register_blueprint(registrations(settings, webhooks), url_prefix="/v1")
     app.register_blueprint(control(chance, bookings, webhooks), url_prefix="/_sandbox")
     return app
@@ -69,7 +69,7 @@ def _appointments(settings: Settings, chance: Chance, bookings: Bookings, webhoo
 
     @views.post("/appointments")
     def create_appointment() -> Response:
-        account = authenticate_account(settings, bookings.refused)
+        account = authenticate_account(settings, bookings.refusals)
 
         def work() -> Response:
             made = bookings.create(account, read_body())
@@ -80,7 +80,7 @@ def _appointments(settings: Settings, chance: Chance, bookings: Bookings, webhoo
 
     @views.patch("/appointments/<appointment_id>")
     def update_appointment(appointment_id: str) -> Response:
-        account = authenticate_account(settings, bookings.refused)
+        account = authenticate_account(settings, bookings.refusals)
 
         def work() -> Response:
             bookings.correct(account, appointment_id, read_body())
@@ -91,7 +91,7 @@ def _appointments(settings: Settings, chance: Chance, bookings: Bookings, webhoo
 
     @views.get("/appointments")
     def list_appointments() -> Response:
-        account = authenticate_account(settings, bookings.refused)
+        account = authenticate_account(settings, bookings.refusals)
         bookings.count("lists")
         first, last = (read_date(name, request.args.get(name, "")) for name in ("start_date", "end_date"))
         found = bookings.listed(account, first, last, request.args.get("patient_mrn"))
@@ -99,7 +99,7 @@ def _appointments(settings: Settings, chance: Chance, bookings: Bookings, webhoo
 
     @views.get("/webhook-events")
     def list_webhook_events() -> Response:
-        account = authenticate_account(settings, bookings.refused)
+        account = authenticate_account(settings, bookings.refusals)
         bookings.count("event_queries")
         events = bookings.events_of(account, request.args.get("job_id"))
         return reply(page_of(events, request.args, webhooks.tries, settings))
@@ -131,7 +131,10 @@ def _with_faults(kind: str, chance: Chance, bookings: Bookings, work: Callable[[
 
 
 def _refused(refusal: RefusedError) -> Response:
-    return reply_failed(refusal.status, refusal.message)
+    answer = reply_failed(refusal.status, refusal.message)
+    if refusal.retry_after is not None:
+        answer.headers["Retry-After"] = str(refusal.retry_after)
+    return answer
 
 
 def _http_problem(problem: HTTPException) -> Response:

@@ -4,7 +4,7 @@ import itertools
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 
@@ -13,6 +13,7 @@ from service.lab.sandbox.events import Event, iso, new_event
 from service.lab.sandbox.faults import Chance
 from service.lab.sandbox.fields import RefusedError, check, corrected, read_attributes
 from service.lab.sandbox.outcomes import CREATED, failure_data, outcome_of
+from service.lab.sandbox.refusals import Refusals
 from service.lab.sandbox.settings import TIMEZONE, Settings
 from service.lab.sandbox.timers import Timers
 from service.lab.sandbox.webhooks import Webhooks
@@ -30,7 +31,7 @@ class Bookings:
     """Every appointment and event of this sandbox.
 
     Attributes:
-        refused: accounts whose login to their EHR does not work any more.
+        refusals: accounts that are refused for a time.
         unsettled: appointments whose event has not been handed to the webhooks yet.
     """
 
@@ -39,7 +40,7 @@ class Bookings:
         self.events: dict[str, Event] = {}
         self.counts: Counter[str] = Counter()
         self.unsettled = 0
-        self.refused: frozenset[str] = frozenset()
+        self.refusals = Refusals()
         self._settings = settings
         self._chance = chance
         self._timers = timers
@@ -119,6 +120,22 @@ class Bookings:
         with self._lock:
             events = self._events_by_job.get(job_id, []) if job_id else self.events.values()
             return [event for event in events if event.account == account]
+
+    def tell(self, account: str, kind: str, data: Mapping[str, object]) -> Event:
+        """Send an event that is about the account itself; it can be asked for later too."""
+        event = new_event(
+            account=account,
+            kind=kind,
+            data=data,
+            job_id=None,
+            created=iso(datetime.now(UTC), self._settings.event_clock),
+            later=self._settings.webhook_shape == "later",
+            lost=False,
+        )
+        with self._lock:
+            self.events[event.id] = event
+        self._webhooks.send(event)
+        return event
 
     def count(self, what: str) -> int:
         """Add one to a count that `/_sandbox/stats` shows, and return it."""

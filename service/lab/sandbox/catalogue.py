@@ -3,6 +3,7 @@
 from flask import Blueprint, Response
 
 from service.lab.sandbox.fields import RefusedError
+from service.lab.sandbox.refusals import Refusals
 from service.lab.sandbox.replies import authenticate_account, reply
 from service.lab.sandbox.settings import TIMEZONE, Settings
 
@@ -11,23 +12,23 @@ LOCATIONS = {"123456789": "Happy Clinic", "2452": "Happy Clinic North"}
 VISIT_TYPES = {"new_patient": "New patient visit (in person)", "follow_up": "Follow-up visit", "televisit": "Televisit"}
 
 
-def catalogue(settings: Settings) -> Blueprint:
+def catalogue(settings: Settings, refusals: Refusals) -> Blueprint:
     """The views."""
     views = Blueprint("catalogue", __name__)
 
     @views.get("/providers")
     def list_providers() -> Response:
-        _authenticate(settings)
+        _authenticate(settings, refusals)
         return reply({"success": True, "providers": _listed(PROVIDERS)})
 
     @views.get("/locations")
     def list_locations() -> Response:
-        _authenticate(settings)
+        _authenticate(settings, refusals)
         return reply({"success": True, "locations": _listed(LOCATIONS)})
 
     @views.get("/settings")
     def show_settings() -> Response:
-        account = _authenticate(settings)
+        account = _authenticate(settings, refusals)
         types = [{"code": code, "description": words} for code, words in VISIT_TYPES.items()]
         data = {
             "access_token_reference_id": account,
@@ -41,8 +42,8 @@ def catalogue(settings: Settings) -> Blueprint:
     return views
 
 
-def _authenticate(settings: Settings) -> str:
-    account = authenticate_account(settings)
+def _authenticate(settings: Settings, refusals: Refusals) -> str:
+    account = authenticate_account(settings, refusals)
     if not settings.catalogue:
         raise RefusedError(404, "Not found")
     return account

@@ -10,6 +10,7 @@ from service.lab.sandbox.bookings import Bookings
 from service.lab.sandbox.events import iso
 from service.lab.sandbox.faults import Chance
 from service.lab.sandbox.fields import RefusedError
+from service.lab.sandbox.refusals import read_refusal
 from service.lab.sandbox.replies import read_body, reply
 from service.lab.sandbox.webhooks import Webhooks
 
@@ -31,6 +32,13 @@ COUNTED = (
 )
 
 
+ABOUT_ACCOUNT: dict[str, object] = {
+    "emr_instance_domain": "clinic.example.com",
+    "message": "Log in to your EHR account again.",
+}
+"""What an event about an account says [P]."""
+
+
 def control(chance: Chance, bookings: Bookings, webhooks: Webhooks) -> Blueprint:
     """The views."""
     views = Blueprint("control", __name__)
@@ -42,6 +50,7 @@ def control(chance: Chance, bookings: Bookings, webhooks: Webhooks) -> Blueprint
 
     _add_records(views, bookings, webhooks)
     _add_switches(views, chance, bookings, webhooks)
+    _add_accounts(views, bookings)
     return views
 
 
@@ -113,16 +122,6 @@ def _add_switches(views: Blueprint, chance: Chance, bookings: Bookings, webhooks
             raise RefusedError(400, str(problem)) from None
         return show_faults()
 
-    @views.put("/refused")
-    def refuse_accounts() -> Response:
-        """Have the logins of the accounts in `{"accounts": [...]}` work no more, and those of all others again."""
-        body = read_body()
-        accounts = body.get("accounts") if isinstance(body, dict) else None
-        if not isinstance(accounts, list):
-            raise RefusedError(400, "accounts must be a list")
-        bookings.refused = frozenset(map(str, accounts))
-        return reply({"accounts": sorted(bookings.refused)})
-
     @views.post("/redeliver")
     def redeliver() -> Response:
         """Send all events again, or those in `{"event_ids": [...]}`, lost ones too."""
@@ -134,3 +133,34 @@ def _add_switches(views: Blueprint, chance: Chance, bookings: Bookings, webhooks
         for event in events:
             webhooks.send(event)
         return reply({"redelivered": len(events)})
+
+
+def _add_accounts(views: Blueprint, bookings: Bookings) -> None:
+    @views.put("/refused")
+    def refuse_accounts() -> Response:
+        """Refuse the calls of the accounts in `{"accounts": [...]}`, and of no others.
+
+        With 403 and `login_required` until they are changed again; or with `status` (401, 403, 429, 500, 503), a
+        `plain` 403, for some `seconds`, and with `Retry-After` after `retry_after`.
+        """
+        body = read_body()
+        accounts = body.get("accounts") if isinstance(body, dict) else None
+        if not isinstance(accounts, list):
+            raise RefusedError(400, "accounts must be a list")
+        return reply({"accounts": bookings.refusals.replace(map(str, accounts), read_refusal(body))})
+
+    @views.get("/refused")
+    def show_refused() -> Response:
+        """How many calls of each account were refused since the start."""
+        return reply({"refused": dict(bookings.refusals.counts)})
+
+    @views.post("/account-events")
+    def tell_of_account() -> Response:
+        """Send an event about an account: `{"account", "type", "data"}`."""
+        body = read_body()
+        account, kind, data = (
+            body.get(name) if isinstance(body, dict) else None for name in ("account", "type", "data")
+        )
+        if not isinstance(account, str) or not isinstance(kind, str) or not isinstance(data, dict | None):
+            raise RefusedError(400, "account and type must be texts, and data an object")
+        return reply({"event_id": bookings.tell(account, kind, ABOUT_ACCOUNT | (data or {})).id})

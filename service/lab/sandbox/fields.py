@@ -17,12 +17,13 @@ INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?([+-]\d{2}:\d{
 
 
 class RefusedError(Exception):
-    """Cobalt says no: `status` and the `message` of the reply."""
+    """Cobalt says no: `status`, the `message` of the reply, and when to come again, in seconds."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, *, retry_after: int | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
+        self.retry_after = retry_after
 
 
 def read_attributes(body: object) -> dict[str, str]:

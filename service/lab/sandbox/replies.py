@@ -1,17 +1,17 @@
 """What every view shares: who is calling, what they sent, and the shape of an answer."""
 
 import json
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 
 import httpx
 from flask import Response, current_app, request
 
 from service.lab.sandbox.events import stringify
 from service.lab.sandbox.fields import RefusedError
+from service.lab.sandbox.refusals import LOGIN_REQUIRED, Refusals
 from service.lab.sandbox.settings import Settings
 
 ERROR_SHAPE = "SANDBOX_ERROR_SHAPE"
-LOGIN_REQUIRED = "login_required"
 
 
 def reply(body: Mapping[str, object], status: int = 200) -> Response:
@@ -60,22 +60,21 @@ def authenticate_client(settings: Settings) -> None:
         raise RefusedError(401, "Invalid client_id or client_secret")
 
 
-def authenticate_account(settings: Settings, refused: Container[str] = ()) -> str:
+def authenticate_account(settings: Settings, refusals: Refusals) -> str:
     """Check all three headers; the account the `access_token` belongs to.
 
     Args:
         settings: For what is right.
-        refused: Accounts whose login to their EHR does not work any more.
+        refusals: Accounts that are refused for a time.
 
     Raises:
-        RefusedError: 401, or 403 for a refused account.
+        RefusedError: 401, or as a refused account is answered.
     """
     authenticate_client(settings)
     account = settings.accounts.get(request.headers.get("access_token", ""))
     if account is None:
         raise RefusedError(401, "Invalid access_token")
-    if account in refused:
-        raise RefusedError(403, LOGIN_REQUIRED)
+    refusals.check(account)
     return account
 
 

@@ -1,6 +1,6 @@
 """The tables. People with SQL access read them too: a change is a migration and a line in the changelog."""
 
-from service.postgres.models.access import Account, AccountReference, ApiKey, IdempotencyKey, PhiRead
+from service.postgres.models.access import Account, AccountHealth, AccountReference, ApiKey, IdempotencyKey, PhiRead
 from service.postgres.models.appointments import UNUSUAL, Appointment
 from service.postgres.models.base import NOW, Base
 from service.postgres.models.catalogues import Catalogue
@@ -23,6 +23,7 @@ __all__ = [
     "UNMATCHED_COUNTS",
     "UNUSUAL",
     "Account",
+    "AccountHealth",
     "AccountReference",
     "ApiKey",
     "Appointment",

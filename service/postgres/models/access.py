@@ -40,6 +40,30 @@ class AccountReference(Base):
     added_at: Mapped[datetime] = mapped_column(server_default=NOW)
 
 
+class AccountHealth(Base):
+    """Whether calls for an account may be made, as all workers know it. One that never was in trouble has no row."""
+
+    __tablename__ = "account_health"
+
+    account: Mapped[str] = mapped_column(primary_key=True, comment="Our name for it, stored or of the environment")
+    health: Mapped[str] = mapped_column(server_default="healthy")
+    reason: Mapped[str | None]
+    since: Mapped[datetime | None] = mapped_column(comment="Since when its health is what it is")
+    probe_at: Mapped[datetime | None] = mapped_column(comment="When one call may try whether the trouble is over")
+    slowed: Mapped[int] = mapped_column(server_default="0", comment="How often in a row Cobalt slowed it down")
+    version: Mapped[int] = mapped_column(
+        server_default="0", comment="A call that was begun under an earlier one is no evidence any more"
+    )
+    held_by: Mapped[str | None] = mapped_column(comment="Who holds it, where a person does")
+    held_why: Mapped[str | None] = mapped_column(comment="In that person's words")
+
+    __table_args__ = (
+        CheckConstraint("health IN ('healthy', 'paused', 'login_required', 'held')", name="health"),
+        CheckConstraint("(health IN ('paused', 'login_required')) = (probe_at IS NOT NULL)", name="trouble_is_probed"),
+        CheckConstraint("(health = 'held') = (held_by IS NOT NULL)", name="held_by_somebody"),
+    )
+
+
 class ApiKey(Base):
     """A key to the API. Only a hash of it is kept: it is random, so SHA-256 will do."""
 

@@ -37,7 +37,7 @@ class Event(Base):
 
     __table_args__ = (
         CheckConstraint(
-            "disposition IN ('applied', 'superseded', 'unmatched', 'ignored')",
+            "disposition IN ('applied', 'superseded', 'unmatched', 'ignored', 'noted')",
             name="disposition",
         ),
         CheckConstraint("source IN ('webhook', 'poll', 'spool', 'replay')", name="source"),

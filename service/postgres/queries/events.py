@@ -40,6 +40,11 @@ def lock_ids(session: Session, ids: Collection[str]) -> None:
         session.execute(_LOCK_IDS, {"ids": list(ids)})
 
 
+def find_known_events(session: Session, ids: Collection[str]) -> Sequence[str]:
+    """Find which of these events are recorded already."""
+    return session.scalars(select(EventRow.id).where(EventRow.id.in_(ids))).all()
+
+
 def find_waiting(session: Session, cobalt_id: str) -> Sequence[EventRow]:
     """Find the events that wait for this Cobalt id, or for its current attempt, to become known."""
     return session.scalars(

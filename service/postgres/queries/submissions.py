@@ -81,15 +81,25 @@ WHERE appointment_id = :appointment_id AND attempt = :attempt AND try = :tries
 """)  # noqa: S608 (constants)
 
 
-def claim(session: Session, *, allowed: Mapping[str, int], now: datetime, lease_until: datetime) -> list[Claim]:
+def claim(
+    session: Session,
+    *,
+    allowed: Mapping[str, int],
+    now: datetime,
+    lease_until: datetime,
+    although_held: bool = False,
+) -> list[Claim]:
     """Claim due submissions, each for one call, and write the calls down as begun.
 
     Args:
+        session: In which transaction.
         allowed: Account -> how many of it at most.
         now: On our clock.
         lease_until: Until when nobody else will believe that the call was lost.
+        although_held: Whether to claim of accounts that may not be called too: who does has the right to try them.
     """
-    rows = session.execute(_CLAIM, granted(allowed, now) | {"lease_until": lease_until})
+    asked = granted(allowed, now, although_held=although_held)
+    rows = session.execute(_CLAIM, asked | {"lease_until": lease_until})
     claims = [Claim(**row) for row in rows.mappings()]
     if claims:
         session.execute(

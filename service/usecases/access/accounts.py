@@ -6,12 +6,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from service.cobalt import Credentials
+from service.domain.account_health import Cause
 from service.errors import ConflictError, NotFoundError
 from service.postgres.engine import transaction
 from service.postgres.models import Account
-from service.postgres.queries import accounts, appointments, events
+from service.postgres.queries import account_health, accounts, appointments, events
 from service.usecases.access.stored_tokens import decrypt, encrypt
 from service.usecases.events.match_waiting import match_waiting
+from service.usecases.upkeep.account_health import PERSONS, note
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -76,6 +78,10 @@ def add_account(
             timezone=timezone,
         )
     )
+    session.flush()
+    # Of one that was refused under its former token, a call tries the new one at once.
+    if not account_health.find(session, name).is_untouched:
+        note(session, name, PERSONS[Cause.RELINKED], now=datetime.now(UTC))
 
 
 def remove_account(session: Session, name: str) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from service.domain.catalogue import find_unknown, read_entries
 from service.errors import AppointmentsError, InvalidFieldsError, NotFoundError
 from service.postgres.engine import transaction
-from service.postgres.queries import catalogues
+from service.postgres.queries import account_health, catalogues
 from service.telemetry import log, metrics
 from service.usecases.access.accounts import account_timezones, get_credentials
 
@@ -51,7 +51,7 @@ class Refresher:
             return {"started": 0}
         now = datetime.now(UTC)
         with transaction(self._engine) as session:
-            accounts = account_timezones(session, self._settings)
+            accounts = account_health.may_be_called(session, account_timezones(session, self._settings))
             until = now + self._settings.catalogue_interval
             account = catalogues.claim(session, accounts, now=now, until=until)
         if account is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from psycopg.errors import UniqueViolation
@@ -19,6 +20,7 @@ from service.telemetry import metrics
 from service.usecases.events.contradicting import find_contradicting, tell_of_contradictions
 from service.usecases.events.match_waiting import match_waiting
 from service.usecases.events.settling import is_of_another_account, relieve, settle, tell_of_another_account
+from service.usecases.upkeep.account_health import is_about_an_account, note_events, tell
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -71,6 +73,8 @@ def applying(link: Link, arrivals: Sequence[Arrival], now: datetime) -> PQGen[li
     Returns:
         What became of each; None when this is one of the rare batches that need ``apply``, and nothing was done.
     """
+    if any(is_about_an_account(arrival) for arrival in arrivals):
+        return None
     decided = yield from _decide(link, arrivals, now)
     if decided.opened or decided.contradicting:
         yield from exchange(link.pgconn, link.prepared, [(ROLLBACK, [])])
@@ -80,12 +84,14 @@ def applying(link: Link, arrivals: Sequence[Arrival], now: datetime) -> PQGen[li
 
 
 def _apply_readable(session: Session, arrivals: Sequence[Arrival], now: datetime) -> list[Disposition]:
+    noted, changes = note_events(session, arrivals, now=now)
     connection = driver(session)
     link = Link(connection.pgconn)
-    decided = connection.wait(_decide(link, arrivals, now))
+    decided = connection.wait(_decide(link, arrivals, now, noted))
     connection.wait(_write(link, decided, now, commit=False))
     quarantine.keep(session, decided.contradicting)
     tell_of_contradictions(decided.contradicting)
+    tell(changes)
     for cobalt_id in decided.opened:
         match_waiting(session, cobalt_id, now=now)
     return decided.answers
@@ -120,8 +126,10 @@ class _Decided:
     contradicting: Sequence[Arrival]
 
 
-def _decide(link: Link, arrivals: Sequence[Arrival], now: datetime) -> PQGen[_Decided]:
-    """Lock, then decide; nothing is written yet."""
+def _decide(
+    link: Link, arrivals: Sequence[Arrival], now: datetime, noted: Mapping[str, Disposition] = MappingProxyType({})
+) -> PQGen[_Decided]:
+    """Lock, then decide; nothing is written yet. ``noted`` is what became of events about accounts, by their ids."""
     new = {arrival.event.id: arrival for arrival in reversed(arrivals)}
     settling = {
         arrival.event.cobalt_appointment_id
@@ -138,6 +146,7 @@ def _decide(link: Link, arrivals: Sequence[Arrival], now: datetime) -> PQGen[_De
     recorded = list(new.values())
     yield from door.look_up(link, _names(recorded, found.rows))
     judged = _judge(recorded, found.rows, link.named, now)
+    judged.dispositions.update({event_id: noted[event_id] for event_id in judged.dispositions.keys() & noted.keys()})
     opened = [cobalt_id for cobalt_id, row in found.rows.items() if relieve(row)]
     answers = [_answer(arrival, new, judged) for arrival in arrivals]
     for position in contradicting:

@@ -28,6 +28,7 @@ from service.usecases.submissions.adopt import adopt, give_up
 from service.usecases.submissions.fetched import arrival_of
 from service.usecases.submissions.slots import Pace, Slots
 from service.usecases.submissions.sweep import Sweeper
+from service.usecases.upkeep.account_evidence import is_refusal, watching
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -157,6 +158,8 @@ class Asker:
         try:
             swept = self.sweeper.refresh(question.account)
         except CobaltError as error:
+            if is_refusal(error):
+                raise
             logger.warning("Cobalt lists no events", problem=str(error))
             return None
         with transaction(self._engine) as session:
@@ -175,8 +178,11 @@ class Asker:
             return []
         self._pace.wait(credentials.account)
         try:
-            return self._client.events_of_job(credentials, question.cobalt_job_id)
+            with watching(self._engine, self._settings, credentials.account):
+                return self._client.events_of_job(credentials, question.cobalt_job_id)
         except CobaltError as error:
+            if is_refusal(error):
+                raise
             logger.warning("Cobalt tells nothing of the job", problem=str(error))
             return []
 
@@ -188,12 +194,13 @@ class Asker:
     def _list(self, question: Question, credentials: Credentials) -> list[dict[str, Any]]:
         day = (question.starts_local or question.starts_at or datetime.now(UTC)).date()
         self._pace.wait(credentials.account)
-        return self._client.list_appointments(
-            credentials,
-            first=max(day, date.min + DAY) - DAY,  # a day more on both sides: it may count days in another zone
-            last=min(day, date.max - DAY) + DAY,
-            mrn=question.mrn,
-        )
+        with watching(self._engine, self._settings, credentials.account):
+            return self._client.list_appointments(
+                credentials,
+                first=max(day, date.min + DAY) - DAY,  # a day more on both sides: it may count days in another zone
+                last=min(day, date.max - DAY) + DAY,
+                mrn=question.mrn,
+            )
 
     def _evidence_stays_away(self, question: Question) -> bool:
         return datetime.now(UTC) - question.sent_at > self._settings.unconfirmed_after

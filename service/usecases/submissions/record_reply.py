@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 FIRST_BACK_OFF = timedelta(seconds=0.5)
 LONGEST_BACK_OFF = timedelta(minutes=1)
-UNAUTHORIZED_PAUSE = timedelta(minutes=1)
-"""A person has to mend the credentials; until then one call a minute is enough to notice that they did."""
-
 CLOCK_MARGIN = timedelta(seconds=2)
 """How far Cobalt's clock may be behind ours where no reply told the time."""
 
@@ -82,10 +79,9 @@ def _apply(session: Session, row: Appointment, reply: cobalt.Reply, now: datetim
             _accept(session, row, reply, now, took)
         case cobalt.NeverLeft():
             _requeue(session, row, reply.error, now=now, due_at=now + back_off(row.tries))
-        case cobalt.Throttled():
-            _requeue(session, row, "HTTP 429", now=now, due_at=now + reply.retry_after + _jitter(FIRST_BACK_OFF))
-        case cobalt.Unauthorized():
-            _requeue(session, row, f"HTTP {reply.http_status}", now=now, due_at=now + UNAUTHORIZED_PAUSE)
+        case cobalt.Throttled() | cobalt.Unauthorized():
+            # Back to its place in the queue: it is the account that has to wait, and the oldest goes first then.
+            _requeue(session, row, f"HTTP {reply.http_status}", now=now, due_at=row.requested_at)
         case cobalt.Rejected():
             _reject(session, row, reply, now, took)
         case cobalt.Unclear():

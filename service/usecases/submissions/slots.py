@@ -1,4 +1,4 @@
-"""How accounts share the calls to Cobalt: slots, for one whose calls hang, and each its pace of questions."""
+"""How accounts share the calls to Cobalt: slots, for one whose calls hang, a ramp after trouble, a pace to ask at."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 LONGEST_TURN = 1.0
 """Seconds that a question may wait for its account's turn, while it holds one of the calls."""
@@ -37,6 +37,10 @@ class Slots:
     def free(self) -> int:
         """How many are free."""
         return self._free
+
+    def held(self, account: str) -> int:
+        """Say how many an account holds."""
+        return self._held[account]
 
     @contextmanager
     def taking(self, waiting: Mapping[str, int]) -> Iterator[Counter[str]]:
@@ -82,6 +86,44 @@ class Slots:
         self._held[account] += 1
         self._latest[account] = next(self._turns)
         return True
+
+
+class Ramp:
+    """Lets an account that was in trouble begin with one call at a time, and have one more after each answer.
+
+    So they double with each round of calls, as TCP begins too.
+    Each worker has its own, and those accounts that were in no trouble are in none.
+
+    Args:
+        most: From how many on there is no limit.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._widths: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def begin(self, accounts: Iterable[str]) -> None:
+        """Have these accounts begin with one call, when they may be called again."""
+        with self._lock:
+            self._widths |= dict.fromkeys(accounts, 1)
+
+    def widen(self, account: str) -> None:
+        """Let an account that was answered have one more call at a time."""
+        with self._lock:
+            width = self._widths.pop(account, self._most) + 1
+            if width < self._most:
+                self._widths[account] = width
+
+    def limit(self, due: Mapping[str, int], slots: Slots) -> dict[str, int]:
+        """Say how many calls of each account may begin now, of those that are due."""
+        with self._lock:
+            widths = self._widths.copy()
+        return {
+            account: min(number, room)
+            for account, number in due.items()
+            if (room := widths.get(account, number) - (slots.held(account) if account in widths else 0)) > 0
+        }
 
 
 class Pace:

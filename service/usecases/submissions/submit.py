@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import structlog
 
 from service import cobalt
+from service.domain.account_health import Cause, Standing
 from service.domain.request_fields import as_sent, changed_fields
 from service.errors import DatabaseUnavailableError
 from service.postgres.engine import transaction
-from service.postgres.queries import appointments, events, submissions
+from service.postgres.queries import account_health, appointments, events, submissions
 from service.postgres.queries.due import count_due
 from service.telemetry import log, metrics
 from service.usecases.access.accounts import get_credentials
-from service.usecases.submissions.record_reply import UNAUTHORIZED_PAUSE, record_reply, suppose_begun
-from service.usecases.submissions.slots import Slots
+from service.usecases.submissions.record_reply import record_reply, suppose_begun
+from service.usecases.submissions.slots import Ramp, Slots
+from service.usecases.submissions.try_account import try_account
+from service.usecases.upkeep.account_evidence import keep, shown_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import timedelta
 
     from sqlalchemy import Engine
 
@@ -57,38 +61,64 @@ class Submitter:
         self._on_done = on_done
         self._calls = ThreadPoolExecutor(settings.cobalt_concurrency, thread_name_prefix="submit")
         self._slots = Slots(settings.cobalt_concurrency)
-        self._paused: dict[str, datetime] = {}  # each worker learns for itself; a restart forgets, and asks once
+        self._ramp = Ramp(settings.cobalt_concurrency)
 
     def run_once(self) -> dict[str, int]:
         """Start as many due calls as there is room for; returns counts, without waiting for the calls."""
         claims: list[Claim] = []
+        tried: set[str] = set()
         if self._slots.free:
             now = datetime.now(UTC)
-            with self._slots.taking(self._count_due(now)) as allowed:
-                claims = self._claim(allowed, now) if allowed else []
+            due, standings = self._look(now)
+            with self._slots.taking(due) as allowed:
+                if allowed:
+                    claims, tried = self._claim(allowed, standings, now)
                 for claim in claims:
-                    self._calls.submit(self._call, claim)
+                    self._calls.submit(self._call, claim, standings.get(claim.account, Standing()))
                     allowed[claim.account] -= 1
-        return {"claimed": len(claims)}
+                for account in tried:
+                    self._calls.submit(self._try_account, account, standings[account])
+                    allowed[account] -= 1
+        return {"claimed": len(claims), "tried": len(tried)}
 
     def finish(self) -> None:
         """Wait until the calls in flight are made and recorded; nothing can be started afterwards."""
         self._calls.shutdown(wait=True)
 
-    def _count_due(self, now: datetime) -> dict[str, int]:
-        # A copy, because the calls' threads write to it meanwhile.
-        paused = [account for account, until in self._paused.copy().items() if until > now]
+    def _look(self, now: datetime) -> tuple[dict[str, int], dict[str, Standing]]:
+        """Find how much is due of each account, one of those that may be tried again, and where accounts stand."""
         with transaction(self._engine) as session:
-            return count_due(
-                session, submissions.COUNT_QUEUED, most=self._settings.cobalt_concurrency, left_alone=paused, now=now
+            standings = account_health.find_all(session)
+            due = count_due(
+                session, submissions.COUNT_QUEUED, most=self._settings.cobalt_concurrency, left_alone=(), now=now
             )
+        self._ramp.begin(account for account, standing in standings.items() if not standing.may_be_called)
+        to_try = {account: 1 for account, standing in standings.items() if standing.is_tried(now)}
+        return self._ramp.limit(due, self._slots) | to_try, standings
 
-    def _claim(self, allowed: Mapping[str, int], now: datetime) -> list[Claim]:
+    def _claim(
+        self, allowed: Mapping[str, int], standings: dict[str, Standing], now: datetime
+    ) -> tuple[list[Claim], set[str]]:
+        """Claim calls, of accounts in trouble one to try each; and those accounts that are to be tried by asking."""
         lease_until = now + self._settings.cobalt_timeout + self._settings.lease_margin
+        well = {
+            account: most
+            for account, most in allowed.items()
+            if account not in standings or standings[account].may_be_called
+        }
         with transaction(self._engine) as session:
-            return submissions.claim(session, allowed=allowed, now=now, lease_until=lease_until)
+            tried = account_health.claim_probes(
+                session, accounts=allowed.keys() - well.keys(), now=now, interval=self._settings.account_probe_interval
+            )
+            claims = submissions.claim(session, allowed=well, now=now, lease_until=lease_until)
+            by_booking = {account: 1 for account, standing in tried.items() if not standing.is_tried_by_asking}
+            claims += submissions.claim(
+                session, allowed=by_booking, now=now, lease_until=lease_until, although_held=True
+            )
+        standings |= tried
+        return claims, tried.keys() - {one.account for one in claims}
 
-    def _call(self, claim: Claim) -> None:
+    def _call(self, claim: Claim, standing: Standing) -> None:
         began = time.monotonic()
         try:
             with structlog.contextvars.bound_contextvars(
@@ -96,7 +126,7 @@ class Submitter:
             ):
                 reply = self._ask_cobalt(claim)
                 took = datetime.now(UTC) - claim.sent_at
-                self._pause_after(reply, claim.account)
+                self._learn(claim.account, reply, standing)
                 submission = self._record(claim, reply, took)
                 metrics.submissions.labels(claim.operation, submission).inc()
                 logger.info(
@@ -132,17 +162,19 @@ class Submitter:
             return self._client.create(credentials, body)
         return self._client.correct(credentials, claim.cobalt_appointment_id, changed_fields(body, taken) or body)
 
-    def _pause_after(self, reply: cobalt.Reply, account: str) -> None:
-        if isinstance(reply, cobalt.Unauthorized):
-            self._pause(account, UNAUTHORIZED_PAUSE)
-            logger.error("account refused: check its access token", account=account, http_status=reply.http_status)
-        elif isinstance(reply, cobalt.Throttled):
-            self._pause(account, reply.retry_after)
-            logger.warning("account slowed down", account=account, seconds=reply.retry_after.total_seconds())
+    def _learn(self, account: str, reply: cobalt.Reply, standing: Standing) -> None:
+        """Keep what a reply shows about its account, before the row can be claimed again."""
+        evidence = shown_by(reply)
+        keep(self._engine, self._settings, account, evidence, standing)
+        if evidence.cause is Cause.ANSWERED:
+            self._ramp.widen(account)
 
-    def _pause(self, account: str, duration: timedelta) -> None:
-        until = datetime.now(UTC) + duration
-        self._paused[account] = max(until, self._paused.get(account, until))
+    def _try_account(self, account: str, standing: Standing) -> None:
+        try:
+            try_account(self._engine, self._settings, self._client, account, standing)
+        finally:
+            self._slots.give_back(account)
+            self._on_done()
 
     def _record(self, claim: Claim, reply: cobalt.Reply, took: timedelta) -> str:
         give_up = time.monotonic() + (self._settings.cobalt_timeout + self._settings.lease_margin).total_seconds() * 4

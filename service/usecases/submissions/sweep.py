@@ -22,11 +22,12 @@ from service.domain.events import event_from
 from service.domain.states import Disposition
 from service.errors import AppointmentsError, CobaltError
 from service.postgres.engine import transaction
-from service.postgres.queries import sweeps
+from service.postgres.queries import account_health, sweeps
 from service.telemetry import log, metrics
 from service.usecases.access.accounts import account_timezones, get_credentials
 from service.usecases.events.apply_each import apply_each
 from service.usecases.submissions.fetched import arrival_of
+from service.usecases.upkeep.account_evidence import watching
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,7 +96,7 @@ class Sweeper:
             sweeps.ensure(session, accounts, now=now)
             if self._is_new:  # nobody may have worked for a while
                 sweeps.request_all(session, now=now)
-            account = sweeps.find_due(session, accounts, now=now)
+            account = sweeps.find_due(session, account_health.may_be_called(session, accounts), now=now)
         self._is_new = False
         if account is not None:
             self._running.add(self._calls.submit(self._sweep_and_log, account))
@@ -162,9 +163,10 @@ class Sweeper:
         def fetch(number: int) -> Page:
             self._pace.wait(credentials.account)
             swept.calls += 1
-            return self._client.list_events(
-                credentials, first=_days_before(since), last=began.date() + DAY, page=number
-            )
+            with watching(self._engine, self._settings, credentials.account):
+                return self._client.list_events(
+                    credentials, first=_days_before(since), last=began.date() + DAY, page=number
+                )
 
         for rows in walk(fetch, time_of=lambda row: _time_of(row, began), since=since):
             new = self._new(rows, began, until)

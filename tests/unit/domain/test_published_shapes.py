@@ -87,7 +87,7 @@ def test_every_reply_to_a_create_is_read(body: dict[str, Any]) -> None:
 def test_every_error_is_read(status: int, body: dict[str, Any], words: str | None) -> None:
     reply = read_reply(Received(status, content=json.dumps(body).encode()))
     if words is None:
-        assert reply == Unauthorized(403)
+        assert reply == Unauthorized(403, login_required=True)
     else:
         assert isinstance(reply, Rejected)
         assert reply.reason == words

@@ -106,6 +106,10 @@ def test_an_account_that_has_to_log_in_fails_nothing(engine: Engine, shape: str)
         submit_all(engine, settings)
         assert columns(row(engine, one), "status", "submission") == ("processing", "queued")
         sandbox.http.put("/_sandbox/refused", json={"accounts": []}).raise_for_status()
+        with transaction(engine) as session:
+            session.execute(text("UPDATE account_health SET probe_at = now()"))
+        submit_all(engine, settings)
+        assert row(engine, one)["submission"] == "accepted"
         refused = ask(engine, type=" ")
         submit_all(engine, settings)
     assert columns(row(engine, refused), "status", "failure_category") == ("failed", "rejected_by_cobalt")

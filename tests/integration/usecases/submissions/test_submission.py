@@ -115,10 +115,10 @@ REPLIES: list[tuple[Reply, tuple[object, ...], tuple[object, ...], tuple[float, 
         Throttled(timedelta(seconds=7)),
         ("queued", "processing", "HTTP 429"),
         ("throttled", 429, None),
-        (7.25, 7.75),
+        (-60, 0),  # back to its place: it is the account that waits
     ),
-    (Unauthorized(401), ("queued", "processing", "HTTP 401"), ("unauthorized", 401, None), (60, 60)),
-    (Unauthorized(403), ("queued", "processing", "HTTP 403"), ("unauthorized", 403, None), (60, 60)),
+    (Unauthorized(401), ("queued", "processing", "HTTP 401"), ("unauthorized", 401, None), (-60, 0)),
+    (Unauthorized(403), ("queued", "processing", "HTTP 403"), ("unauthorized", 403, None), (-60, 0)),
     (Unclear("ReadTimeout"), ("unconfirmed", "processing", "ReadTimeout"), ("unclear", None, "ReadTimeout"), (0, 0)),
     (Unclear("HTTP 502", 502), ("unconfirmed", "processing", "HTTP 502"), ("unclear", 502, "HTTP 502"), (0, 0)),
     (
@@ -185,7 +185,7 @@ def test_what_was_rejected_fails_in_cobalts_words(engine: Engine) -> None:
 
 def test_what_may_be_sent_again_is_claimed_again_when_it_is_due_and_not_before(engine: Engine) -> None:
     asked = ask(engine)
-    answer(engine, claim(engine)[asked], Throttled(timedelta(seconds=7)))
+    answer(engine, claim(engine)[asked], NeverLeft("ConnectError"))
 
     assert claim(engine) == {}
     again = claim(engine, now=datetime.now(UTC) + timedelta(seconds=8))[asked]
@@ -193,7 +193,7 @@ def test_what_may_be_sent_again_is_claimed_again_when_it_is_due_and_not_before(e
     assert (again.tries, again.attempt, again.operation) == (2, 1, "create")
     answer(engine, again, accepted("1"))
     assert [columns(one, "try", "outcome") for one in rows(engine, "submissions")] == [
-        (1, "throttled"),
+        (1, "never_left"),
         (2, "accepted"),
     ]
 
