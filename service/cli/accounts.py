@@ -7,13 +7,17 @@ from typing import TextIO
 
 import click
 
-from service.cli.context import open_engine
+from service.cli.context import open_engine, os_user
 from service.cli.listing import json_option, show
 from service.cli.strictness import Group
 from service.config import TIME_FORMATS, AccountSettings, fits_a_header
+from service.domain.account_health import Hold
 from service.domain.zones import is_zone
 from service.postgres.engine import transaction
+from service.postgres.queries import account_health
 from service.postgres.queries import accounts as store
+from service.usecases.access.account_holds import hold_account, resume_account
+from service.usecases.access.account_views import AccountView, view_accounts
 from service.usecases.access.accounts import add_account, add_reference, remove_account
 
 
@@ -71,22 +75,82 @@ def add(
 @accounts.command("list")
 @json_option
 def list_accounts(*, as_json: bool) -> None:
-    """List the accounts, without their tokens."""
+    """List the accounts with their health, without their tokens."""
     settings = AccountSettings.from_env()
-    rows: list[tuple[str, str | None, str | None, str | None, str | None]] = []
+    found: dict[str, dict[str, object]] = {}
     if settings.cobalt_account:
         own = settings.cobalt_account
-        rows.append((own, own, settings.cobalt_time_format, settings.cobalt_timezone, "the environment"))
+        found[own] = {
+            "reference": own,
+            "time_format": settings.cobalt_time_format,
+            "timezone": settings.cobalt_timezone,
+            "kept_in": "the environment",
+        }
     with transaction(open_engine(settings)) as session:
         others = store.list_references(session)
-        rows += [
-            (account.name, account.reference, account.time_format, account.timezone, "the table")
-            for account in store.list_accounts(session)
-        ]
-    rows += [(name, None, None, None, None) for name in sorted(others.keys() - {row[0] for row in rows})]
-    columns = ("name", "reference", "time_format", "timezone", "kept_in", "other_references")
-    shown = [(*row, sorted(others.get(row[0], set()) - {row[1]})) for row in rows]
-    show(columns, [dict(zip(columns, row, strict=True)) for row in shown], as_json=as_json)
+        holds = account_health.find_holds(session)
+        views = {one.name: one for one in view_accounts(session, settings)}
+        for account in store.list_accounts(session):
+            found.setdefault(
+                account.name,
+                {
+                    "reference": account.reference,
+                    "time_format": account.time_format,
+                    "timezone": account.timezone,
+                    "kept_in": "the table",
+                },
+            )
+    for name in sorted((others.keys() | views.keys()) - found.keys()):
+        found[name] = dict.fromkeys(("reference", "time_format", "timezone", "kept_in"))
+    rows = [
+        {"name": name, **row, "other_references": sorted(others.get(name, set()) - {row["reference"]})}
+        | _health(views.get(name), holds.get(name))
+        for name, row in found.items()
+    ]
+    show(COLUMNS, rows, as_json=as_json)
+
+
+COLUMNS = (
+    *("name", "reference", "time_format", "timezone", "kept_in", "other_references"),
+    *("health", "since", "reason", "remedy", "queued", "oldest_queued_at", "held_by", "held_why"),
+)
+
+
+def _health(view: AccountView | None, hold: Hold | None) -> dict[str, object]:
+    queue = view and view.queue
+    return {
+        "health": view and view.standing.health.value,
+        "since": view and view.standing.since,
+        "reason": view and view.standing.reason and view.standing.reason.value,
+        "remedy": view and view.remedy,
+        "queued": queue.length if queue else 0,
+        "oldest_queued_at": queue and queue.oldest,
+        "held_by": hold and hold.by,
+        "held_why": hold and hold.why,
+    }
+
+
+@accounts.command()
+@click.argument("name")
+@click.option("--why", help="Kept, and shown by `accounts list`; no patient's data, please.")
+def hold(name: str, why: str | None) -> None:
+    """Send nothing for the account NAME from now on, until `accounts resume`.
+
+    What is asked for meanwhile waits. Who holds it is kept.
+    """
+    settings = AccountSettings.from_env()
+    hold_account(open_engine(settings), settings, name, Hold(os_user(), why))
+
+
+@accounts.command()
+@click.argument("name")
+def resume(name: str) -> None:
+    """Let the account NAME be called again: after a hold, or at once after its login was mended.
+
+    One call tries it; what waits follows when Cobalt answers.
+    """
+    settings = AccountSettings.from_env()
+    resume_account(open_engine(settings), settings, name)
 
 
 @accounts.command()

@@ -12,7 +12,7 @@ from service.web.openapi import arguments, pages
 from service.web.opening import open_services
 from service.web.policy import context, limits, problems, tracing
 from service.web.services import attach
-from service.web.views import appointments, catalogues, changes, events, metrics, ops, quarantine, stats
+from service.web.views import accounts, appointments, catalogues, changes, events, metrics, ops, quarantine, stats
 
 if TYPE_CHECKING:
     from service.config import Settings
@@ -40,7 +40,7 @@ def create_app(settings: Settings) -> Flask:
     app.before_request(_no_nul)
     arguments.register(app)
     api = pages.describe(app)
-    for one in (appointments, catalogues, events, quarantine, stats, changes, ops, metrics, pages):
+    for one in (appointments, accounts, catalogues, events, quarantine, stats, changes, ops, metrics, pages):
         api.register_blueprint(one.blueprint)
     app.add_url_rule("/docs/<version>/<name>", view_func=pages.asset)  # a part of the page, and of no interest itself
     problems.register(app)  # after flask-smorest, whose own error handler answers in another shape

@@ -21,7 +21,7 @@ DOCS = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
 # Each has a short list of values, which stands in the code; but for `code`, of which there are 50 at most.
 LABELS = {
     *("route", "method", "status", "outcome", "source", "disposition", "batch", "operation", "submission"),
-    *("database", "field", "pool", "reason", "version", "python", "sqlstate", "code"),
+    *("database", "field", "pool", "reason", "version", "python", "sqlstate", "code", "health"),
 }
 
 
@@ -29,7 +29,9 @@ class Stopped(page.StandingCollector):
     """A collector that needs no database."""
 
     def _find_standing(self) -> Standing:
-        return Standing({"created": 1, "failed": 2, "processing": 3}, {"PATIENT_NOT_FOUND": 1}, 4.0, 5, 6, 7, 8, 9)
+        return Standing(
+            {"created": 1, "failed": 2, "processing": 3}, {"PATIENT_NOT_FOUND": 1}, 4.0, 5, 6, 7, 8, 9, {"held": 1}
+        )
 
 
 def collected(tmp_path: Path) -> Iterator[tuple[Metric, tuple[str, ...]]]:

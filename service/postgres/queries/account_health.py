@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
-from service.domain.account_health import Health, Reason, Standing
+from service.domain.account_health import Health, Hold, Reason, Standing
+from service.postgres.conditions import IS_QUEUED
 from service.postgres.models import AccountHealth
 
 if TYPE_CHECKING:
@@ -15,8 +17,6 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from sqlalchemy.orm import Session
-
-    from service.domain.account_health import Hold
 
 MAY_BE_CALLED = """
 NOT EXISTS (SELECT FROM account_health AS known WHERE known.account = {account} AND known.health <> 'healthy')
@@ -79,6 +79,33 @@ def claim_probes(
     """Claim the right to make one call for each of these accounts whose time to be tried has come."""
     rows = session.execute(_CLAIM, {"accounts": list(accounts), "now": now, "interval": interval})
     return {row.account: _standing(row) for row in rows}
+
+
+def find_holds(session: Session) -> dict[str, Hold]:
+    """Find who holds which accounts, and why."""
+    held = select(AccountHealth).where(AccountHealth.held_by.is_not(None))
+    return {row.account: Hold(row.held_by or "", row.held_why) for row in session.scalars(held)}
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """What waits to be sent for an account."""
+
+    length: int
+    oldest: datetime
+
+
+def find_queues(session: Session, account: str | None = None) -> dict[str, Queue]:
+    """Find what waits to be sent, for all accounts or for one."""
+    rows = session.execute(_QUEUES, {"account": account})
+    return {row.account: Queue(row.length, row.oldest) for row in rows}
+
+
+# By the small index of what is queued.
+_QUEUES = text(f"""
+SELECT account, count(*) AS length, min(requested_at) AS oldest FROM appointments
+WHERE {IS_QUEUED} AND (CAST(:account AS text) IS NULL OR account = :account) GROUP BY account
+""")  # noqa: S608 (constants)
 
 
 def find_called(session: Session, references: Collection[str]) -> Mapping[str, str]:

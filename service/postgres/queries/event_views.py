@@ -39,8 +39,11 @@ def _plain(value: str) -> ColumnElement[str]:
 
 def _type(name: str) -> ColumnElement[bool]:
     found = Event.type == name
-    # What settles nothing is ignored: there is an index of these, and the others need none.
-    return found if name in KINDS else and_(found, Event.disposition == _plain("ignored"))
+    # What settles nothing is never applied: there is an index of these, and the others need none.
+    return found if name in KINDS else and_(found, Event.disposition.in_(map(_plain, _SETTLING_NOTHING)))
+
+
+_SETTLING_NOTHING = ("ignored", "noted", "superseded")
 
 
 def _cobalt_appointment_id(cobalt_id: str) -> ColumnElement[bool]:

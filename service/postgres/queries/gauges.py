@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from service.domain.account_health import Health
 from service.domain.submission import CallOutcome
 from service.postgres.conditions import IS_UNCONFIRMED
 from service.postgres.queries.stats import FAILURE_CODES, bounded_codes
@@ -22,6 +23,8 @@ SELECT count(*), extract(epoch FROM now() - min(requested_at))::float8,
   (SELECT count(*) FROM submissions WHERE outcome = '{CallOutcome.ACCEPTED_LATE}')
 FROM appointments WHERE status = 'processing'
 """  # noqa: S608 (constants)
+_NOT_HEALTHY = [health.value for health in Health if health is not Health.HEALTHY]
+_HELD = "SELECT health, count(*) FROM account_health WHERE health <> 'healthy' GROUP BY health"
 _SETTLED = """
 SELECT status, sum(count)::bigint FROM (
   SELECT status, count FROM appointment_counts WHERE per = 'ever'
@@ -48,6 +51,7 @@ class Standing:
         of_other_accounts: Those of them whose appointment is known, and of another account.
         quarantined: What could not be read and was not replayed.
         accepted_late: Calls that Cobalt took, when the appointment had moved on.
+        held_accounts: Health -> accounts that have it, of those for which nothing is sent.
     """
 
     by_status: dict[str, int]
@@ -58,6 +62,7 @@ class Standing:
     of_other_accounts: int
     quarantined: int
     accepted_late: int
+    held_accounts: dict[str, int]
 
 
 def measure(connection: psycopg.Connection[Any]) -> Standing:
@@ -66,6 +71,7 @@ def measure(connection: psycopg.Connection[Any]) -> Standing:
     assert row is not None  # noqa: S101  an aggregate has one
     processing, oldest, *counts = row
     by_status = {"processing": processing} | count_settled(connection)
+    counts.append(dict.fromkeys(_NOT_HEALTHY, 0) | dict(connection.execute(_HELD).fetchall()))
     by_code = bounded_codes(connection.execute(FAILURE_CODES.format(which="true").encode()).fetchall(), MOST_CODES)
     return Standing(by_status, by_code, oldest or 0.0, *counts)
 

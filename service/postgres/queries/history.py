@@ -10,6 +10,7 @@ from sqlalchemy import and_, or_, select
 from service.domain.submission import CallOutcome
 from service.errors import NotFoundError
 from service.postgres.models import Appointment, Call, Correction, Decision, Delivery, Event
+from service.postgres.queries import account_health
 from service.postgres.queries.appointments import find_names
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
+
+    from service.domain.account_health import Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,7 @@ class History:
             Cobalt gave it too late.
         foreign: Ids of those among them that are of another account.
         deliveries: Of these events.
+        account: Where its account stands now.
     """
 
     appointment: Appointment
@@ -37,6 +41,7 @@ class History:
     events: Sequence[Event]
     foreign: Collection[str]
     deliveries: Sequence[Delivery]
+    account: Standing
 
 
 def get_history(session: Session, appointment_id: str) -> History:
@@ -65,6 +70,7 @@ def get_history(session: Session, appointment_id: str) -> History:
             .where(Delivery.event_id.in_([event.id for event in events]))
             .order_by(Delivery.received_at, Delivery.id)
         ).all(),
+        account_health.find(session, row.account),
     )
 
 

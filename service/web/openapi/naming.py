@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from service.domain.account_health import Health, Reason
 from service.domain.arrivals import Source
 from service.domain.failures import Category
 from service.domain.states import Disposition, Status
@@ -35,6 +36,8 @@ ENUMERATIONS: dict[str, list[str]] = {
     "Source": list(Source),
     "Discrepancy": _of(ListQuery().fields["discrepancy"]),
     "Sort": list(SORTS),
+    "AccountHealth": list(Health),
+    "AccountReason": list(Reason),
     "Bucket": ["hour", "day"],
     "Flag": ["true", "false"],
 }

@@ -261,7 +261,7 @@ class ReplayOut(Schema):
 
     disposition = _choice(
         "`quarantined` while it still cannot be taken",
-        ("applied", "superseded", "unmatched", "ignored", "duplicate", "quarantined"),
+        ("applied", "superseded", "unmatched", "ignored", "noted", "duplicate", "quarantined"),
     )
     event_id = _shown_or_null("Cobalt's", "evt_123")
 

@@ -12,7 +12,7 @@ from service.web.schemas.appointments import APPOINTMENT_ID, CURSOR, MOST_PER_PA
 from service.web.schemas.instants import Instant
 
 KEPT = [disposition.value for disposition in (
-    Disposition.APPLIED, Disposition.SUPERSEDED, Disposition.UNMATCHED, Disposition.IGNORED
+    Disposition.APPLIED, Disposition.SUPERSEDED, Disposition.UNMATCHED, Disposition.IGNORED, Disposition.NOTED
 )]  # fmt: skip
 """What can have become of an event; the others are answers to deliveries."""
 

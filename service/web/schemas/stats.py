@@ -148,6 +148,7 @@ class StatsOut(Schema):
         "How many failed with each of Cobalt's codes, as Cobalt spells it; what is rare or hardly a code is `other`"
     )
     oldest_processing = fields.Nested(OldestOut, required=True, allow_none=True)
+    accounts = _counts("How many linked accounts have each health")
     unmatched = fields.Nested(
         PileOut, required=True, metadata={"description": "Events that no appointment is known for, of all accounts"}
     )

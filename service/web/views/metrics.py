@@ -156,6 +156,12 @@ def _collect_standing(found: Standing) -> Iterator[Metric]:
     for code, number in found.by_code.items():
         codes.add_metric([code], number)
     yield codes
+    held = GaugeMetricFamily(
+        "appointments_accounts_held", "Accounts for which nothing is sent, by their health.", labels=["health"]
+    )
+    for health, number in sorted(found.held_accounts.items()):
+        held.add_metric([health], number)
+    yield held
     yield _gauge(
         "appointments_oldest_processing_seconds", "Age of the oldest request that processes.", found.oldest_processing
     )

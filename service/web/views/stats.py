@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from flask.views import MethodView
 
+from service.domain.account_health import Health
 from service.domain.failures import Category
 from service.domain.states import Status
 from service.domain.submission import Submission
 from service.errors import InvalidFieldsError, SpoolUnavailableError
 from service.postgres.queries.outcome_times import RELATIVE_ERROR, percentile
 from service.postgres.queries.stats import Period, Pile, read_stats
+from service.usecases.access.account_views import view_accounts
 from service.web.openapi.arguments import Blueprint
 from service.web.policy.auth import requires
-from service.web.policy.context import as_of, reading
+from service.web.policy.context import as_of, reading, settings
 from service.web.schemas.stats import StatsOut, StatsQuery
 from service.web.services import services
 
@@ -54,8 +56,10 @@ class StatsView(MethodView):
         account = query.get("account")
         with reading() as session:
             stats = read_stats(session, period, account)
+            accounts = view_accounts(session, settings(), account)
         stats = replace(stats, as_of=min(stats.as_of, as_of()))
-        return {"object": "stats", "account": account} | _shown(stats, period)
+        healths = Counter(one.standing.health.value for one in accounts if one.is_linked)
+        return {"object": "stats", "account": account, "accounts": _every(Health, healths)} | _shown(stats, period)
 
 
 def _period(query: Mapping[str, Any], now: datetime) -> Period:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from service.domain.account_health import REMEDIES
 from service.domain.events import KINDS, Kind
 from service.domain.masking import know, know_named, mask_json, mask_text
 from service.domain.submission import CallOutcome, Submission
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
+    from service.domain.account_health import Standing
     from service.domain.masking import Known
     from service.postgres.models import Appointment, Call, Correction, Decision, Delivery, Event
     from service.postgres.queries.history import History
@@ -80,7 +82,7 @@ def timeline(history: History, *, unmasked: bool) -> dict[str, Any]:
     return {
         "appointment_id": row.id,
         "status": row.status,
-        "why": _why_foreign(history) or why(row, history.decisions) + _early(history),
+        "why": _why_foreign(history) or why(row, history.decisions, history.account) + _early(history),
         "data": [entry | {"at": time_text(entry["at"])} for entry in _in_order(ours, cobalts)],
     }
 
@@ -94,26 +96,33 @@ def _why_foreign(history: History) -> str | None:
     return f"Cobalt told its outcome under another account, in event {waiting[0]}: a person has to look whose it is."
 
 
-def why(row: Appointment, decisions: Iterable[Decision]) -> str:
+def why(row: Appointment, decisions: Iterable[Decision], account: Standing) -> str:
     """Say in one sentence why an appointment is in its state; no patient's data is in it."""
     if row.status == "created":
         conflicts = f" It also said {row.failures} times that it failed: look into the EHR." if row.failures else ""
         return f"Cobalt said in event {row.ruling_event_id} that it is booked.{conflicts}"
     if row.status == "failed":
         return _why_failed(row, [one for one in decisions if one.attempt == row.attempt])
-    if row.submission == Submission.QUEUED and row.tries:
-        return f"It is sent to Cobalt again from {time_text(row.due_at)} on; try {row.tries} ended in {row.last_error}."
+    if row.submission == Submission.QUEUED:
+        return _why_queued(row, account)
     if row.submission == Submission.ACCEPTED:
         return f"Cobalt took it and has not told the outcome yet; it was asked {row.asks} times."
     if row.submission == Submission.UNCONFIRMED and row.candidates:
         may_be = f"{len(row.candidates)} appointments" if len(row.candidates) > 1 else "an appointment"
         return f"Cobalt's answer was lost, and {may_be} at Cobalt may be the one: a person has to choose."
     return {
-        Submission.QUEUED: "It waits for a worker to take it to Cobalt.",
         Submission.SENDING: "A call to Cobalt is under way.",
         Submission.UNCONFIRMED: f"Cobalt's answer was lost ({row.last_error}); evidence of what became of it is looked "
         "for.",
     }[Submission(row.submission)]
+
+
+def _why_queued(row: Appointment, account: Standing) -> str:
+    if account.reason and not account.may_be_called:
+        return f"Nothing is sent for its account now, which is {account.health}. {REMEDIES[account.reason]}"
+    if row.tries:
+        return f"It is sent to Cobalt again from {time_text(row.due_at)} on; try {row.tries} ended in {row.last_error}."
+    return "It waits for a worker to take it to Cobalt."
 
 
 def _early(history: History) -> str:
