@@ -214,6 +214,8 @@ def take_webhooks(generated: Generated) -> None:
     unreadable = call("take_webhook", body=["generated"], expect=HTTPStatus.ACCEPTED).parsed
     assert unreadable.disposition is models.Disposition.QUARANTINED
     assert call("get_catalogue", "clinic_1").parsed.account == "clinic_1"
+    assert call("get_account", "clinic_1").parsed.health is models.AccountHealth.HEALTHY
+    assert [one.id for one in call("list_accounts").parsed.data] == ["clinic_1"]
     quarantined = call("list_quarantine", limit=1).parsed.data[0]
     assert call("get_quarantined", quarantined.id).parsed.content == '["generated"]'
     replayed = call("replay_quarantined", quarantined.id).parsed

@@ -67,6 +67,7 @@ def test_an_empty_database_has_stats_too(api: Api) -> None:
         "failure_category": {category.value: 0 for category in Category},
         "failure_code": {},
         "oldest_processing": None,
+        "accounts": {"healthy": 1, "paused": 0, "login_required": 0, "held": 0},
         "unmatched": nothing,
         "of_another_account": nothing,
         "quarantined": nothing,

@@ -52,6 +52,7 @@ def arrive(engine: Engine, raw: bytes, source: Source, at: datetime) -> None:
 
 def due_now(engine: Engine) -> None:
     change(engine, "UPDATE appointments SET due_at = now()")
+    change(engine, "UPDATE account_health SET probe_at = now() WHERE health <> 'healthy'")
 
 
 def test_every_try_is_told_with_what_came_of_it(api: Api, book: Book, settings: Settings) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.usecases.submissions.slots import Slots
+from service.usecases.submissions.slots import Ramp, Slots
 
 
 def take_all(slots: Slots, *accounts: str) -> Counter[str]:
@@ -77,3 +77,27 @@ def test_no_account_ever_holds_more_than_were_free_when_it_took_its_last(number:
         if held[account] > 2:
             slots.give_back(account)
             held[account] -= 1
+
+
+def test_an_account_after_trouble_begins_with_one_call_and_has_one_more_after_each_answer() -> None:
+    slots, ramp = Slots(32), Ramp(16)
+    ramp.begin(["sick"])
+    rounds: list[int] = []
+    while len(rounds) < 6:
+        with slots.taking(ramp.limit({"sick": 100, "well": 1}, slots)) as allowed:
+            assert allowed["well"] == 1
+            rounds.append(allowed["sick"])
+            for _ in range(allowed["sick"]):
+                ramp.widen("sick")
+    assert rounds == [1, 2, 4, 8, 16, 16]
+
+
+def test_calls_in_flight_count_while_an_account_recovers() -> None:
+    slots, ramp = Slots(32), Ramp(16)
+    ramp.begin(["sick"])
+    ramp.widen("sick")
+    with slots.taking(ramp.limit({"sick": 1}, slots)) as allowed:
+        allowed["sick"] -= 1  # a call that goes on
+    assert ramp.limit({"sick": 9}, slots) == {"sick": 1}
+    ramp.begin(["sick"])
+    assert ramp.limit({"sick": 9}, slots) == {}
