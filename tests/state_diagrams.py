@@ -1,4 +1,4 @@
-"""Draws the two state machines for docs/states.md from their tables; run it to write the page again."""
+"""Draws the three state machines for docs/states.md from their tables; run it to write the page again."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from service.domain import account_health
+from service.domain.account_health import Health
 from service.domain.states import RULE, Said, Standing, Status, Verdict, begin_attempt, refuse, reopen
 from service.domain.submission import FIRST, TRANSITIONS, Cause, Submission
 
@@ -43,6 +45,16 @@ def _submission() -> str:
     return f"{_diagram(FIRST, moves)}\n\n{_table('submission', Submission, Cause, TRANSITIONS)}"
 
 
+def _health() -> str:
+    moves = [
+        (before, after, cause) for (before, cause), after in account_health.TRANSITIONS.items() if before is not after
+    ]
+    return (
+        f"{_diagram(account_health.Standing().health, moves)}\n\n"
+        f"{_table('health', Health, account_health.Cause, account_health.TRANSITIONS)}"
+    )
+
+
 def _diagram(first: str, moves: Iterable[tuple[str, str, str]]) -> str:
     labels: dict[tuple[str, str], list[str]] = {}
     for before, after, label in moves:
@@ -60,7 +72,7 @@ def _table(name: str, rows: Iterable[str], columns: Iterable[str], cells: Mappin
     return "\n".join(lines)
 
 
-_BLOCKS: Mapping[str, Callable[[], str]] = {"status": _status, "submission": _submission}
+_BLOCKS: Mapping[str, Callable[[], str]] = {"status": _status, "submission": _submission, "health": _health}
 
 if __name__ == "__main__":
     PAGE.write_text(written(PAGE.read_text()))

@@ -112,7 +112,7 @@ def list_accounts(*, as_json: bool) -> None:
 
 COLUMNS = (
     *("name", "reference", "time_format", "timezone", "kept_in", "other_references"),
-    *("health", "since", "reason", "remedy", "queued", "oldest_queued_at", "held_by", "held_why"),
+    *("health", "since", "reason", "remedy", "queue_length", "oldest_queued_at", "held_by", "held_why"),
 )
 
 
@@ -123,7 +123,7 @@ def _health(view: AccountView | None, hold: Hold | None) -> dict[str, object]:
         "since": view and view.standing.since,
         "reason": view and view.standing.reason and view.standing.reason.value,
         "remedy": view and view.remedy,
-        "queued": queue.length if queue else 0,
+        "queue_length": queue.length if queue else 0,
         "oldest_queued_at": queue and queue.oldest,
         "held_by": hold and hold.by,
         "held_why": hold and hold.why,

@@ -96,7 +96,7 @@ class Reason(StrEnum):
     LOGIN_REQUIRED = "login_required"
     PASSWORD_EXPIRED = "password_expired"  # noqa: S105 (a code)
     FORBIDDEN = "forbidden"
-    UNAUTHORIZED = "unauthorized"
+    TOKEN_REFUSED = "token_refused"
     PASSWORD_CHANGE_DUE = "password_change_due"  # noqa: S105 (a code)
     HELD_BY_A_PERSON = "held_by_a_person"
     RESUMED = "resumed"
@@ -110,7 +110,7 @@ REMEDIES: Mapping[Reason, str] = MappingProxyType(
         Reason.LOGIN_REQUIRED: f"{_LINK}.",
         Reason.PASSWORD_EXPIRED: f"Change the password of the EHR's user. {_LINK}.",
         Reason.FORBIDDEN: f"Ask Cobalt what the account may do. {_LINK}.",
-        Reason.UNAUTHORIZED: f"Check the access token, and the client's id and secret. {_LINK}; a new access token is "
+        Reason.TOKEN_REFUSED: f"Check the access token, and the client's id and secret. {_LINK}; a new access token is "
         "stored with `cobalt-appointments accounts remove` and `accounts add`.",
         Reason.PASSWORD_CHANGE_DUE: "Change the password of the EHR's user before it expires, and link the account "
         "at Cobalt again.",

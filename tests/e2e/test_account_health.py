@@ -111,7 +111,7 @@ def break_and_mend(cobalt: Cobalt, engine: Engine, seconds: float) -> Watched:
     seconds_of_the_others = time.monotonic() - others_began
     assert time.monotonic() - began < seconds, "the others were to be done before it returned"
     shown = cobalt.account("clinic_1")
-    assert (shown["reason"], shown["queued"]) == ("login_required", WAITING)
+    assert (shown["reason"], shown["queue_length"]) == ("login_required", WAITING)
     assert "Link the account" in shown["remedy"]
     assert cobalt.account("clinic_2")["health"] == "healthy"
 
@@ -162,4 +162,4 @@ def test_an_event_about_the_account_holds_it_before_any_call_is_refused(tmp_path
         cobalt.refuse("nobody")
         time.sleep(1)
         assert accepted(engine, "clinic_1") == 1
-        assert cobalt.account("clinic_1")["queued"] == 20
+        assert cobalt.account("clinic_1")["queue_length"] == 20

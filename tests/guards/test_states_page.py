@@ -1,9 +1,10 @@
-"""docs/states.md shows both state machines as their tables are."""
+"""docs/states.md shows the three state machines as their tables are."""
 
 from __future__ import annotations
 
 import re
 
+from service.domain import account_health
 from service.domain.submission import Cause
 from tests.state_diagrams import PAGE, written
 
@@ -12,9 +13,10 @@ TEXT = PAGE.read_text()
 
 def test_its_diagrams_and_tables_are_those_of_the_code() -> None:
     assert written(TEXT) == TEXT, "run: python -m tests.state_diagrams"
-    assert TEXT.count("stateDiagram-v2") == 2
+    assert TEXT.count("stateDiagram-v2") == 3
 
 
 def test_it_explains_every_cause() -> None:
-    explained = TEXT.partition("| cause |")[2].partition("\n\n")[0]
-    assert re.findall(r"^\| ([a-z ]+) \|", explained, re.MULTILINE) == [cause.value for cause in Cause]
+    for causes, part in zip((Cause, account_health.Cause), TEXT.split("| cause |")[1:], strict=True):
+        explained = re.findall(r"^\| ([a-z ]+) \|", part.partition("\n\n")[0], re.MULTILINE)
+        assert explained == [cause.value for cause in causes]

@@ -47,7 +47,7 @@ def shown_by(reply: cobalt.Reply) -> Evidence:
 def _why_refused(reply: cobalt.Unauthorized) -> Reason:
     if reply.login_required:
         return Reason.LOGIN_REQUIRED
-    return Reason.UNAUTHORIZED if reply.http_status == HTTPStatus.UNAUTHORIZED else Reason.FORBIDDEN
+    return Reason.TOKEN_REFUSED if reply.http_status == HTTPStatus.UNAUTHORIZED else Reason.FORBIDDEN
 
 
 def shown_by_asking(error: CobaltError) -> Evidence:

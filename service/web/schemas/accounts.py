@@ -44,7 +44,7 @@ class AccountOut(Schema):
         metadata={"description": "What a person can do", "example": "Link the account at Cobalt again."},
     )
     next_try_at = _time("When the next call may try it; null where calls need no leave, or a person holds it")
-    queued = fields.Integer(required=True, metadata={"description": "How many appointments wait to be sent"})
+    queue_length = fields.Integer(required=True, metadata={"description": "How many appointments wait to be sent"})
     oldest_queued_at = _time("When that was asked for which waits longest; null where nothing waits")
 
 

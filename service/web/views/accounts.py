@@ -69,7 +69,7 @@ def _shown(one: AccountView) -> dict[str, Any]:
         "reason": standing.reason and standing.reason.value,
         "remedy": one.remedy,
         "next_try_at": _time(standing.probe_at),
-        "queued": queue.length if queue else 0,
+        "queue_length": queue.length if queue else 0,
         "oldest_queued_at": _time(queue.oldest if queue else None),
     }
 

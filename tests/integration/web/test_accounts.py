@@ -31,7 +31,7 @@ HEALTHY = {
     "reason": None,
     "remedy": None,
     "next_try_at": None,
-    "queued": 0,
+    "queue_length": 0,
     "oldest_queued_at": None,
 }
 
@@ -60,7 +60,7 @@ def test_a_refused_account_says_since_when_why_and_what_to_do(api: Api, book: Bo
         "health": "login_required",
         "reason": "login_required",
         "remedy": REMEDIES[Reason.LOGIN_REQUIRED],
-        "queued": 2,
+        "queue_length": 2,
         "oldest_queued_at": api.read(f"/v1/appointments/{first['id']}")["created_at"],
     }
     why = api.read(f"/v1/appointments/{first['id']}/timeline")["why"]

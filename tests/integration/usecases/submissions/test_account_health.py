@@ -118,7 +118,7 @@ def pass_time(engine: Engine, seconds: float) -> None:
     [
         (LOGIN, ("login_required", "login_required")),
         (FORBIDDEN, ("login_required", "forbidden")),
-        (UNAUTHORIZED, ("login_required", "unauthorized")),
+        (UNAUTHORIZED, ("login_required", "token_refused")),
         (BUSY, ("paused", "too_many_requests")),
         (BROKEN, ("paused", "cobalt_error")),
     ],
