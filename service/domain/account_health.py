@@ -96,7 +96,7 @@ class Reason(StrEnum):
     LOGIN_REQUIRED = "login_required"
     PASSWORD_EXPIRED = "password_expired"  # noqa: S105 (a code)
     FORBIDDEN = "forbidden"
-    TOKEN_REFUSED = "token_refused"
+    TOKEN_REFUSED = "token_refused"  # noqa: S105 (a code)
     PASSWORD_CHANGE_DUE = "password_change_due"  # noqa: S105 (a code)
     HELD_BY_A_PERSON = "held_by_a_person"
     RESUMED = "resumed"
@@ -257,6 +257,13 @@ def _with_probe(standing: Standing, evidence: Evidence, *, now: datetime, interv
             doubled = min(FIRST_PAUSE * 2 ** min(standing.slowed - 1, 12), interval)
             return replace(standing, probe_at=now + (doubled if evidence.wait is None else evidence.wait))
     return standing
+
+
+def why_held(standing: Standing) -> str | None:
+    """Say why an appointment is not sent, where that is its account; None where it is not."""
+    if standing.may_be_called or standing.reason is None:
+        return None
+    return f"Nothing is sent for its account now, which is {standing.health}. {REMEDIES[standing.reason]}"
 
 
 class AccountEvent(StrEnum):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from service.domain.account_health import REMEDIES
+from service.domain.account_health import why_held
 from service.domain.events import KINDS, Kind
 from service.domain.masking import know, know_named, mask_json, mask_text
 from service.domain.submission import CallOutcome, Submission
@@ -104,7 +104,7 @@ def why(row: Appointment, decisions: Iterable[Decision], account: Standing) -> s
     if row.status == "failed":
         return _why_failed(row, [one for one in decisions if one.attempt == row.attempt])
     if row.submission == Submission.QUEUED:
-        return _why_queued(row, account)
+        return why_held(account) or _why_queued(row)
     if row.submission == Submission.ACCEPTED:
         return f"Cobalt took it and has not told the outcome yet; it was asked {row.asks} times."
     if row.submission == Submission.UNCONFIRMED and row.candidates:
@@ -117,12 +117,10 @@ def why(row: Appointment, decisions: Iterable[Decision], account: Standing) -> s
     }[Submission(row.submission)]
 
 
-def _why_queued(row: Appointment, account: Standing) -> str:
-    if account.reason and not account.may_be_called:
-        return f"Nothing is sent for its account now, which is {account.health}. {REMEDIES[account.reason]}"
-    if row.tries:
-        return f"It is sent to Cobalt again from {time_text(row.due_at)} on; try {row.tries} ended in {row.last_error}."
-    return "It waits for a worker to take it to Cobalt."
+def _why_queued(row: Appointment) -> str:
+    if not row.tries:
+        return "It waits for a worker to take it to Cobalt."
+    return f"It is sent to Cobalt again from {time_text(row.due_at)} on; try {row.tries} ended in {row.last_error}."
 
 
 def _early(history: History) -> str:
