@@ -1,11 +1,13 @@
 """Cobalt: the calls to it, and its replies in our words. Nothing of HTTP is seen outside."""
 
-from service.cobalt.client import Cobalt, Credentials, NotGrantedError, Registered
+from service.cobalt.client import Cobalt, Registered
+from service.cobalt.credentials import Credentials
 from service.cobalt.replies import (
     SHOWN,
     TOO_MANY,
     Accepted,
     NeverLeft,
+    NotGrantedError,
     Rejected,
     Reply,
     Throttled,

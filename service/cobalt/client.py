@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlencode
 
 from service.cobalt.exchange import Network, NotSentError, ReplyLostError
-from service.cobalt.replies import NeverLeft, Reply, Unclear, find_text, is_success, json_object, read_reply
+from service.cobalt.replies import (
+    NeverLeft,
+    NotGrantedError,
+    Reply,
+    Unclear,
+    find_text,
+    is_success,
+    json_object,
+    read_reply,
+)
 from service.domain.event_walk import PAGE_SIZE, Page
 from service.domain.minimum import reduce_listed
 from service.errors import CobaltError
@@ -25,6 +34,7 @@ if TYPE_CHECKING:
     from datetime import date
     from types import TracebackType
 
+    from service.cobalt.credentials import Credentials
     from service.cobalt.exchange import Received
     from service.config import CobaltSettings
 
@@ -36,45 +46,11 @@ BOOKING_REPLY = 65_536
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
-    """What a call on behalf of one account needs.
-
-    Args:
-        account: Our name for it.
-        reference: Cobalt's ``access_token_reference_id``.
-        access_token: One per linked EHR account [S].
-        time_format: How ``date`` and ``time`` go out; see ``service.domain.request_fields.as_sent``.
-        timezone: The IANA zone of the account's clinics.
-    """
-
-    account: str
-    reference: str
-    access_token: str
-    time_format: str = "as_given"
-    timezone: str | None = None
-
-    def __repr__(self) -> str:
-        return f"Credentials(account={self.account!r})"
-
-
-@dataclass(frozen=True, slots=True)
 class Registered:
     """A URL that Cobalt sends events to."""
 
     id: str
     url: str
-
-
-class NotGrantedError(CobaltError):
-    """Cobalt answered a question with something other than a 2xx.
-
-    Args:
-        reply: What it would be for a call that books.
-    """
-
-    def __init__(self, status: int, reply: Reply) -> None:
-        super().__init__(f"Cobalt answered HTTP {status}", status)
-        self.reply = reply
 
 
 class Cobalt:

@@ -12,6 +12,8 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from service.errors import CobaltError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -108,6 +110,18 @@ class Unclear:
 
 
 Reply = Accepted | NeverLeft | Throttled | Unauthorized | Rejected | Unclear
+
+
+class NotGrantedError(CobaltError):
+    """Cobalt answered a question with something other than a 2xx.
+
+    Args:
+        reply: What it would be for a call that books.
+    """
+
+    def __init__(self, status: int, reply: Reply) -> None:
+        super().__init__(f"Cobalt answered HTTP {status}", status)
+        self.reply = reply
 
 
 def read_reply(reply: Received, *, known_id: str | None = None) -> Reply:

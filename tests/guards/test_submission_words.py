@@ -18,7 +18,7 @@ SERVICE = Path(__file__).parents[2] / "service"
 PLACE = "domain/submission.py"
 WORDS = {*Submission, *CallOutcome}
 QUOTED = re.compile(rf"'({'|'.join(sorted(WORDS))})'")
-COBALTS = {("usecases/submissions/ask_cobalt.py", word) for word in ("queued", "rejected")}
+COBALTS = {("usecases/submissions/listed.py", word) for word in ("queued", "rejected")}
 """Cobalt's own words for what stands in its list."""
 
 

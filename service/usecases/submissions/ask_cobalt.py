@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from service.domain.event_bodies import Unreadable
-from service.domain.events import event_from
-from service.domain.evidence import Evidence, from_event
 from service.domain.states import Disposition
 from service.domain.submission import Submission
-from service.domain.times import occurred_at
 from service.errors import AppointmentsError, CobaltError
 from service.postgres.engine import transaction
 from service.postgres.queries import asking, events
@@ -26,6 +21,7 @@ from service.usecases.events.early_failures import take_early_failures
 from service.usecases.events.match_waiting import match_waiting
 from service.usecases.submissions.adopt import adopt, give_up
 from service.usecases.submissions.fetched import arrival_of
+from service.usecases.submissions.listed import FAILED, evidence_of, listed_event, status_of
 from service.usecases.submissions.slots import Pace, Slots
 from service.usecases.submissions.sweep import Sweeper
 from service.usecases.upkeep.account_evidence import is_refusal, watching
@@ -37,14 +33,11 @@ if TYPE_CHECKING:
 
     from service.cobalt import Cobalt, Credentials
     from service.config import Settings
+    from service.domain.evidence import Evidence
     from service.postgres.queries.asking import Question
 
 CALLS_AT_ONCE = 8
 DAY = timedelta(days=1)
-FAILED = "failed"
-NOT_BOOKED = frozenset({"pending", FAILED, "processing", "queued", "error", "rejected"})
-"""Cobalt's words in its list [P] for what is not, or not yet, in the EHR; an EHR has words of its own for the rest."""
-LISTED_AS_FAILED = "Cobalt lists this appointment as failed; the event that says why did not come."
 
 logger = log.get_logger(__name__)
 
@@ -112,7 +105,7 @@ class Asker:
             self._sweep(question)
             found = self._adopt(question, credentials)
         if found == "nothing" and question.status == "processing":
-            listed = [one for entry in self._list(question, credentials) if (one := _evidence(entry))]
+            listed = [one for entry in self._list(question, credentials) if (one := evidence_of(entry))]
             found = self._adopt(question, credentials, listed)
             if found == "nothing" and self._evidence_stays_away(question) and give_up(self._engine, question):
                 return "failed"
@@ -136,7 +129,7 @@ class Asker:
         ]
         if self._has_nothing_better(question, listed) and take_early_failures(self._engine, question):
             return "settled"
-        told = [_listed_event(entry, now, question, zone=credentials.timezone) for entry in listed]
+        told = [listed_event(entry, now, question, zone=credentials.timezone) for entry in listed]
         # Whose list it is: the account's own.
         own = [event | {"access_token_reference_id": credentials.reference} for event in told if event]
         if self._apply(own, now):
@@ -170,7 +163,7 @@ class Asker:
     def _has_nothing_better(self, question: Question, listed: Sequence[dict[str, Any]]) -> bool:
         """Tell whether Cobalt's list knows of no success and of nothing under way; where it shows nothing, in time."""
         overdue = datetime.now(UTC) - question.sent_at > self._settings.overdue_after
-        return all(_status(entry) == FAILED for entry in listed) and (bool(listed) or overdue)
+        return all(status_of(entry) == FAILED for entry in listed) and (bool(listed) or overdue)
 
     def _events_of_job(self, question: Question, credentials: Credentials) -> list[dict[str, Any]]:
         """Ask for the events of the appointment's job; none where Cobalt does not know it any more."""
@@ -234,72 +227,3 @@ def sweep_unmatched(engine: Engine) -> dict[str, int]:
     if matched:
         logger.warning("events were waiting for a known appointment", count=matched)
     return {"matched": matched}
-
-
-def _evidence(entry: dict[str, Any]) -> Evidence | None:
-    """See an entry of Cobalt's list [P] as evidence.
-
-    None for what Cobalt's robots did not make, and for what cannot be read.
-    """
-    source = entry.get("object_metadata")
-    if isinstance(source, dict) and source.get("source") not in {None, "cobalt_operation"}:
-        return None
-    # The reader of events knows every form of ids and times.
-    now = datetime.now(UTC)
-    try:
-        event = event_from(_created_event(entry, now), received_at=now)
-    except Unreadable as unreadable:
-        logger.error("an entry of Cobalt's list cannot be read", problem=str(unreadable))  # noqa: TRY400
-        return None
-    seen = from_event(event)
-    return seen and replace(seen, at=occurred_at(entry.get("created_at")))
-
-
-def _created_event(entry: dict[str, Any], now: datetime, *, zone: str | None = None) -> dict[str, Any]:
-    """Write an entry of Cobalt's list as the event that was missed.
-
-    It is dated now, so that the real event, should it still come, is the earlier one and decides. The list names
-    no zone [P]; with the account's the start can be compared with a wall clock.
-    """
-    return {
-        "id": f"list_{entry.get('id')}",
-        "object": "event",
-        "created": now.isoformat(),
-        "type": "appointment.created",
-        "data": {
-            "appointment_id": entry.get("id"),
-            "mrn": entry.get("patient_mrn"),
-            "date_time": entry.get("datetime"),
-            "timezone": zone,
-            "provider_id": entry.get("provider_ehr_id"),
-            "provider_name": entry.get("provider_name"),
-        },
-        "listed": entry,
-    }
-
-
-def _listed_event(
-    entry: dict[str, Any], now: datetime, question: Question, *, zone: str | None
-) -> dict[str, Any] | None:
-    """Write an entry of Cobalt's list as the event that was missed; None where it says nothing yet."""
-    status = _status(entry)
-    if status == FAILED:
-        return {
-            "id": f"list_{entry.get('id')}_failed_{question.sent_at.isoformat()}",
-            "object": "event",
-            "created": now.isoformat(),
-            "type": "appointment.failed",
-            "data": {
-                "appointment_id": entry.get("id"),
-                "mrn": entry.get("patient_mrn"),
-                "failure_reason": LISTED_AS_FAILED,
-            },
-            "listed": entry,
-        }
-    if status in NOT_BOOKED:
-        return None
-    return _created_event(entry, now, zone=zone)
-
-
-def _status(entry: dict[str, Any]) -> str:
-    return str(entry.get("status", "")).strip().casefold()

@@ -347,6 +347,24 @@ def test_questions_of_a_held_account_hold_and_their_refusals_are_evidence(
     assert look() == 3
 
 
+def test_the_events_of_a_held_account_are_not_fetched_and_their_refusal_is_evidence(
+    engine: Engine, fake: AnsweringCobalt, worker: Worker
+) -> None:
+    asked: list[str] = []
+    fake.get = asking(asked, LOGIN)
+
+    def sweep() -> int:
+        asker = Asker(engine, worker.settings, worker.client)
+        counts = asker.sweeper.run_once()
+        asker.finish()
+        return counts["started"]
+
+    assert sweep() == 1
+    assert health(engine) == ("login_required", "login_required")
+    assert sweep() == 0
+    assert len(asked) == 1
+
+
 def told(kind: str, event_id: str, reference: str = ACCOUNT, at: datetime | None = None, **data: Any) -> bytes:
     body = json.loads(event(event_id, f"access_token.{kind}", {"message": SECRET_WORDS} | data))
     at = at or datetime.now(UTC)

@@ -20,7 +20,8 @@ from service.postgres.engine import transaction
 from service.postgres.models import Account
 from service.postgres.queries import asking
 from service.usecases.submissions import slots
-from service.usecases.submissions.ask_cobalt import LISTED_AS_FAILED, Asker, sweep_unmatched
+from service.usecases.submissions.ask_cobalt import Asker, sweep_unmatched
+from service.usecases.submissions.listed import LISTED_AS_FAILED
 from service.usecases.submissions.submit import Submitter
 from tests.e2e.test_sandbox import running
 from tests.fake_cobalt import FakeCobalt, look
