@@ -158,7 +158,7 @@ class Sweeper:
             raise
 
     def _walk(self, credentials: Credentials, began: datetime, *, since: datetime, until: datetime) -> Swept:
-        swept = Swept()
+        swept, is_whole = Swept(), True
 
         def fetch(number: int) -> Page:
             self._pace.wait(credentials.account)
@@ -169,7 +169,9 @@ class Sweeper:
                 )
 
         for rows in walk(fetch, time_of=lambda row: _time_of(row, began), since=since):
-            new = self._new(rows, began, until)
+            unknown = self._new(rows, began)
+            new = [one for one in unknown if not one.is_read or one.event.occurred_at <= until]
+            is_whole = is_whole and len(new) == len(unknown)
             swept.events += len(new)
             if new:
                 answers = apply_each(self._engine, new)
@@ -178,23 +180,21 @@ class Sweeper:
                 sweeps.renew(session, credentials.account, lease_until=self._lease())
         metrics.swept_events.inc(swept.events)
         every = self._settings.sweep_interval if self._settings.takes_webhooks else self._settings.poll_interval
+        if not is_whole:  # what was left to its webhook is looked for again
+            every = min(every, FOR_THE_WEBHOOK)
         with transaction(self._engine) as session:
             sweeps.finish(
                 session, credentials.account, swept_to=until, swept_at=began, due_at=began + self._jittered(every)
             )
         return swept
 
-    def _new(self, rows: Sequence[dict[str, Any]], now: datetime, until: datetime) -> list[Arrival]:
+    def _new(self, rows: Sequence[dict[str, Any]], now: datetime) -> list[Arrival]:
         """Pick what is not recorded yet: to record that a known event was listed too would tell nobody anything."""
         arrivals = [arrival_of(row, now) for row in rows]
         ids = {one.event.id for one in arrivals if one.is_read}
         with transaction(self._engine) as session:
             recorded = sweeps.find_recorded(session, ids)
-        return [
-            one
-            for one in arrivals
-            if not one.is_read or (one.event.id not in recorded and one.event.occurred_at <= until)
-        ]
+        return [one for one in arrivals if not one.is_read or one.event.id not in recorded]
 
     def _sweep_and_log(self, account: str) -> None:
         with structlog.contextvars.bound_contextvars(account=account):

@@ -196,3 +196,37 @@ def test_the_first_walk_begins_where_the_oldest_open_request_does(engine: Engine
     assert sweeper(engine, cobalt).sweep(ACCOUNT)
     [(_, first, last, _)] = cobalt.walked
     assert (last - first).days >= 3
+
+
+def test_a_day_without_any_webhook_is_made_up_for_by_one_walk(engine: Engine, cobalt: FakeCobalt) -> None:
+    number = 450
+    with transaction(engine) as session:
+        sweeps.ensure(session, [ACCOUNT], now=datetime.now(UTC))
+        sweeps.finish(
+            session,
+            ACCOUNT,
+            swept_to=datetime.now(UTC) - 24 * HOUR,
+            swept_at=datetime.now(UTC) - 24 * HOUR,
+            due_at=datetime.now(UTC) + HOUR,
+        )
+    ids = submit(engine, *(f"c{n}" for n in range(number)))
+    pass_time(engine, 24 * HOUR)
+    ended = [failed if n % 3 == 0 else created for n in range(number)]
+    for n in reversed(range(number)):
+        at = datetime.now(UTC) - 24 * HOUR + 24 * HOUR * n / number
+        cobalt.all_events += listed(ended[n](f"e{n}", f"c{n}"), at=at)
+
+    worker = sweeper(engine, cobalt)  # back after a day; the interval is not over
+    assert worker.run_once() == {"started": 1}
+    worker.finish()
+
+    found = by_id(engine)
+    assert [found[one]["status"] for one in ids] == ["failed", "created", "created"] * (number // 3)
+    assert {one["failures"] + (one["status"] == "created") for one in found.values()} == {1}
+    assert len(rows(engine, "events")) == number
+    assert len(cobalt.walked) <= number // PAGE_SIZE + 1
+    assert cobalt.asked == []
+
+
+def by_id(engine: Engine) -> dict[str, dict[str, Any]]:
+    return {one["id"]: one for one in rows(engine, "appointments")}
