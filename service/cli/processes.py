@@ -76,6 +76,7 @@ def dev() -> None:
 @click.option("--seed", type=int, help="Decides all that is drawn; a new one each time, and printed.")
 @click.option("--faults", default="all", help="Names separated by commas, `all` or `none`; NAME=NUMBER says how often.")
 @click.option("--short", is_flag=True, help="A drill of half a minute.")
+@click.option("--blackout", is_flag=True, help="A day on a scaled clock in which no webhook arrives.")
 @click.option("--seconds", type=float, help="In which all are submitted and the faults strike.")
 @click.option("--patience", type=float, help="Seconds in which everything has to settle afterwards.")
 @click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="Write the account there, as JSON.")
@@ -86,6 +87,7 @@ def prove(
     faults: str,
     *,
     short: bool,
+    blackout: bool,
     seconds: float | None,
     patience: float | None,
     report: Path | None,
@@ -100,6 +102,7 @@ def prove(
             seed=seed,
             faults=faults,
             short=short,
+            blackout=blackout,
             appointments=appointments,
             seconds=seconds,
             patience=patience,

@@ -345,6 +345,19 @@ def test_a_429_books_nothing_and_half_of_the_500s_do(sandbox: Sandbox) -> None:
     assert 10 < sandbox.get("/_sandbox/stats")["booked"] - before < 30
 
 
+def test_the_list_of_events_can_be_down_while_all_else_works(sandbox: Sandbox) -> None:
+    sandbox.create_id()
+    before = sandbox.get("/_sandbox/stats")
+    sandbox.faults(events_unavailable=1)
+    assert sandbox.http.get("/v1/webhook-events", headers=sandbox.headers).status_code == 503
+    sandbox.faults(events_unavailable=0)
+    assert sandbox.http.get("/v1/webhook-events?page=2", headers=sandbox.headers).status_code == 200
+    assert sandbox.http.get("/v1/webhook-events?job_id=1", headers=sandbox.headers).status_code == 200
+    after = sandbox.get("/_sandbox/stats")
+    names = ("event_queries", "event_pages", "event_walks", "events_refused")
+    assert [after[name] - before[name] for name in names] == [3, 2, 1, 1]
+
+
 def test_staff_make_appointments_that_nobody_submitted(sandbox: Sandbox, receiver: Receiver) -> None:
     sandbox.faults(foreign_events=1)
     made = sandbox.create_id()

@@ -5,6 +5,7 @@ import time
 import psycopg
 
 from service.lab.drill.account import Account, draw_up
+from service.lab.drill.blackout import judge
 from service.lab.drill.evidence import read_cobalts, read_ours, sandbox_stats, spool_depth, unsettled
 from service.lab.drill.plan import Plan, schedule
 from service.lab.drill.progress import Progress
@@ -17,6 +18,7 @@ AFTERWARDS = 0.5  # seconds for what was answered too late to be written all the
 
 def run_course(plan: Plan, scene: Scene, progress: Progress) -> Account:
     """Play the schedule, wait until all is settled or the patience is used up, and draw up the account."""
+    began = time.monotonic()
     scene.callers.start()
     scene.injector.start(schedule(plan))
     telling = _Telling(progress)
@@ -31,8 +33,13 @@ def run_course(plan: Plan, scene: Scene, progress: Progress) -> Account:
         telling.tell(f"waiting for {waiting}")
         time.sleep(LOOK_INTERVAL)
     progress.say(f"out of patience after {plan.patience:g} s: still {waiting}" if waiting else "everything is settled")
+    took = time.monotonic() - began
     time.sleep(AFTERWARDS)
-    return draw_up(scene.callers.taken, read_ours(scene.stack, scene.spool_dirs), read_cobalts(scene.stack))
+    ours, cobalts = read_ours(scene.stack, scene.spool_dirs), read_cobalts(scene.stack)
+    account = draw_up(scene.callers.taken, ours, cobalts)
+    if plan.blackout:
+        judge(account, ours, cobalts, day=plan.seconds, took=took, workers=len(scene.stack.workers))
+    return account
 
 
 def _waiting(scene: Scene) -> str:

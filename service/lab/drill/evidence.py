@@ -19,7 +19,7 @@ from service.postgres.sessions import connect
 # Plain SQL and no code of the service's: a bug there must not hide itself here.
 _APPOINTMENTS = """
 SELECT a.id, a.mrn, a.status, a.submission, a.failure_category, a.failures, a.cobalt_appointment_id, a.last_error,
-  e.source AS learned_by,
+  e.source AS learned_by, e.id AS learned_from,
   (SELECT s.outcome FROM submissions s WHERE s.appointment_id = a.id ORDER BY s.id DESC LIMIT 1) AS last_call
 FROM appointments a LEFT JOIN events e ON e.id = a.ruling_event_id
 """

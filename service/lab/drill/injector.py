@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import httpx
@@ -21,6 +21,8 @@ LANES = {
     "web-kill": "web",
     "worker-kill": "worker",
     "racing-webhooks": "webhooks",
+    "workers-stopped": "worker",
+    "list-down": "list",
 }
 Do = Callable[[], object]
 
@@ -82,22 +84,27 @@ class Injector:
 
     def _fault(self, window: Window) -> tuple[str, Do, Do]:
         """What it is called, how it begins and how it ends."""
-        match window.fault:
-            case "web-kill":
-                ready = f"{self._stack.web_urls[window.target]}/livez"
-                return self._death(self._stack.webs[window.target], ready)
-            case "worker-kill":
-                return self._death(self._stack.workers[window.target], "worker ready")
-            case "disk-full":
-                return "spool disk full", self._disk.fill, self._disk.empty
-            case "racing-webhooks":
-                slow_again = partial(self._delay_webhooks, self._delay)
-                return "webhooks race with replies", partial(self._delay_webhooks, 0), slow_again
+        if window.fault.startswith(("web-", "worker-")):
+            return self._death(*self._instance(window))
         postgres = self._stack.postgres
         assert postgres is not None  # noqa: S101  see the class
-        if window.fault == "postgres-freeze":
-            return "PostgreSQL frozen", postgres.freeze, postgres.thaw
-        return "PostgreSQL killed", postgres.kill, postgres.start
+        slow_again = partial(self._set, delay=self._delay)
+        up_again = partial(self._set, events_unavailable=0)
+        faults: Mapping[str, tuple[str, Do, Do]] = {
+            "disk-full": ("spool disk full", self._disk.fill, self._disk.empty),
+            "racing-webhooks": ("webhooks race with replies", partial(self._set, delay=0), slow_again),
+            "workers-stopped": ("all workers stopped", self._stop_workers, self._start_workers),
+            "list-down": ("Cobalt's list of events down", partial(self._set, events_unavailable=1), up_again),
+            "postgres-freeze": ("PostgreSQL frozen", postgres.freeze, postgres.thaw),
+            "postgres-kill": ("PostgreSQL killed", postgres.kill, postgres.start),
+        }
+        return faults[window.fault]
+
+    def _instance(self, window: Window) -> tuple[Process, str]:
+        """Return the instance that a window kills, and the sign that it is ready again."""
+        if window.fault == "web-kill":
+            return self._stack.webs[window.target], f"{self._stack.web_urls[window.target]}/livez"
+        return self._stack.workers[window.target], "worker ready"
 
     def _death(self, process: Process, ready: str) -> tuple[str, Do, Do]:
         def start() -> None:
@@ -106,6 +113,16 @@ class Injector:
 
         return f"{process.name} killed", process.kill, start
 
-    def _delay_webhooks(self, seconds: float) -> None:
+    def _stop_workers(self) -> None:
+        for worker in self._stack.workers:
+            worker.terminate(timeout=30)
+
+    def _start_workers(self) -> None:
+        for worker in self._stack.workers:
+            worker.start()
+        for worker in self._stack.workers:
+            worker.wait_ready("worker ready")
+
+    def _set(self, **faults: float) -> None:
         url = self._stack.sandbox_url.removesuffix("/v1") + "/_sandbox/faults"
-        httpx.put(url, json={"delay": seconds}, timeout=10, trust_env=False).raise_for_status()
+        httpx.put(url, json=faults, timeout=10, trust_env=False).raise_for_status()

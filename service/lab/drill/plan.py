@@ -5,6 +5,8 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from service.lab.drill import blackout as day
+
 # Cobalt's own faults: the sandbox's name for each, and how often it happens. Often enough that every kind, and
 # many pairs of them, occur among some thousand appointments; rare enough that most calls still get through.
 COBALT_FAULTS: Mapping[str, tuple[str, float]] = {
@@ -39,6 +41,7 @@ SHORT_SECONDS, FULL_SECONDS = 9.0, 120.0
 SHORT_PATIENCE, FULL_PATIENCE = 60.0, 150.0
 # Seconds from a call to its webhook, give or take a half: so long that an outage meets some of those on their way.
 SHORT_DELAY, FULL_DELAY = 1.5, 3.0
+SHORT_DAY, FULL_DAY = 24.0, 144.0  # seconds that stand for the 24 hours of a blackout
 
 
 @dataclass(frozen=True, order=True)
@@ -69,6 +72,7 @@ class Plan:
         seconds: over which they are asked for, and in which the faults strike.
         patience: seconds for everything to settle afterwards.
         short: the settings for a drill of seconds: fewer processes, shorter intervals.
+        blackout: a day without webhooks, in place of the usual outages.
         env: further environment of web instances and workers.
     """
 
@@ -78,6 +82,7 @@ class Plan:
     seconds: float
     patience: float
     short: bool = False
+    blackout: bool = False
     env: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -88,6 +93,8 @@ class Plan:
     @property
     def delay(self) -> float:
         """Seconds from a call to Cobalt to its webhook, give or take a half."""
+        if self.blackout:
+            return day.robots_delay(self.seconds)
         return SHORT_DELAY if self.short else FULL_DELAY
 
     def count(self, fault: str) -> int:
@@ -100,6 +107,7 @@ def make_plan(
     seed: int | None = None,
     faults: str = "all",
     short: bool = False,
+    blackout: bool = False,
     appointments: int | None = None,
     seconds: float | None = None,
     patience: float | None = None,
@@ -110,13 +118,15 @@ def make_plan(
     Raises:
         ValueError: there is no such fault.
     """
+    usual_seconds = (SHORT_DAY if short else FULL_DAY) if blackout else SHORT_SECONDS if short else FULL_SECONDS
     return Plan(
         seed=random.SystemRandom().randrange(1_000_000) if seed is None else seed,
-        faults=read_faults(faults, short=short),
+        faults=day.FAULTS if blackout and faults == "all" else read_faults(faults, short=short),
         appointments=appointments or (SHORT_APPOINTMENTS if short else FULL_APPOINTMENTS),
-        seconds=seconds or (SHORT_SECONDS if short else FULL_SECONDS),
+        seconds=seconds or usual_seconds,
         patience=patience or (SHORT_PATIENCE if short else FULL_PATIENCE),
         short=short,
+        blackout=blackout,
         env=env or {},
     )
 
@@ -160,6 +170,9 @@ def schedule(plan: Plan) -> list[Window]:
         windows.append(_kill("web-kill", next(turns) if number % 2 == 0 else None, plan, draw))
     windows += [_kill("worker-kill", None, plan, draw) for _ in range(plan.count("worker-kill"))]
     windows += [_race(number, plan, draw) for number in range(plan.count("racing-webhooks"))]
+    if plan.blackout:
+        shares = {"workers-stopped": day.WORKERS_STOPPED, "list-down": day.LIST_DOWN}
+        windows += [Window(at * plan.seconds, length * plan.seconds, fault) for fault, (at, length) in shares.items()]
     return sorted(windows)
 
 

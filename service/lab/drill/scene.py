@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from service.lab.drill import blackout
 from service.lab.drill.balancer import Balancer
 from service.lab.drill.callers import Callers
 from service.lab.drill.disk import SpoolDisk
@@ -55,7 +56,8 @@ def set_up(plan: Plan, directory: Path, progress: Progress) -> Iterator[Scene]:
         progress.show("starting PostgreSQL, the sandbox, two web instances and two workers")
         unwind.enter_context(stack)
         unwind.callback(stack.kill)
-        unwind.enter_context(Balancer(balancer_port, stack.web_ports))
+        if not plan.blackout:  # else nobody listens where the webhooks go
+            unwind.enter_context(Balancer(balancer_port, stack.web_ports))
         callers = Callers(
             stack.web_urls, stack.api_key, seed=plan.seed, appointments=plan.appointments, seconds=plan.seconds
         )
@@ -87,4 +89,4 @@ def _service_env(plan: Plan) -> dict[str, str]:
         "ASK_RATE": "50",
         # Longer than the longest outage and what comes after it: before that, absence proves nothing.
         "UNCONFIRMED_AFTER": "8" if plan.short else "40",
-    }
+    } | (blackout.service_env(plan.seconds) if plan.blackout else {})

@@ -100,7 +100,14 @@ def _appointments(settings: Settings, chance: Chance, bookings: Bookings, webhoo
     @views.get("/webhook-events")
     def list_webhook_events() -> Response:
         account = authenticate_account(settings, bookings.refusals)
-        bookings.count("event_queries")
+        query = bookings.count("event_queries")
+        if not request.args.get("job_id"):
+            bookings.count("event_pages")
+            if request.args.get("page", "1") == "1":
+                bookings.count("event_walks")
+        if chance.strikes("events_unavailable", query):
+            bookings.count("events_refused")
+            return reply_failed(503, "Service unavailable")
         events = bookings.events_of(account, request.args.get("job_id"))
         return reply(page_of(events, request.args, webhooks.tries, settings))
 

@@ -13,6 +13,7 @@ RATES = {
     "error_429": "the call is refused with Retry-After: 1; nothing is booked",
     "error_500": "the call is answered 500, in half of the cases after doing its work",
     "foreign_events": "a booking comes with one that staff made by hand and nobody here submitted",
+    "events_unavailable": "a look at the list of events is answered 503",
 }
 
 
@@ -29,6 +30,7 @@ class Faults:
     error_429: float = 0
     error_500: float = 0
     foreign_events: float = 0
+    events_unavailable: float = 0
 
     def changed(self, changes: Mapping[object, object]) -> "Faults":
         """These faults with some of them changed.

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from service.lab.drill import blackout
 from service.lab.drill.account import Account, draw_up
 from service.lab.drill.callers import Taken
 from service.lab.drill.evidence import Cobalts, Ours
@@ -144,3 +145,39 @@ def test_a_duplicate_and_a_spooled_delivery_are_records_too() -> None:
 def test_a_quarantined_body_is_a_record_of_its_event() -> None:
     quarantine = [{"raw": b'{"id":"evt_1"}', "reason": "could not be applied", "deliveries": 1}]
     assert broken(account(kept=[], quarantine=quarantine)) == {"quarantined"}
+
+
+@pytest.mark.parametrize(
+    ("row", "sent", "stats", "defects"),
+    [
+        ({}, {}, {}, set()),
+        ({"learned_by": "webhook"}, {}, {}, {blackout.NOT_BY_ASKING}),
+        ({"learned_from": "list_c1"}, {}, {}, {blackout.NOT_BY_ASKING}),
+        ({"failure_category": "submission_unconfirmed"}, {}, {}, {blackout.PERSON}),
+        ({"status": "processing"}, {}, {}, {blackout.PERSON}),
+        ({}, {"status": 200}, {}, {blackout.ARRIVED}),
+        ({}, {}, {"event_walks": 1000, "event_pages": 1000}, {blackout.CALLS}),
+        ({}, {}, {"event_pages": 2}, {blackout.CALLS}),
+    ],
+)
+def test_each_defect_of_a_blackout_is_named(
+    row: dict[str, Any], sent: dict[str, Any], stats: dict[str, int], defects: set[str]
+) -> None:
+    ours = Ours(
+        appointments=[ROW | {"learned_by": "poll", "learned_from": "evt_1"} | row],
+        events=[EVENT],
+        deliveries=[],
+        quarantine=[],
+        spooled=0,
+        damaged=0,
+        swept=0,
+    )
+    cobalts = Cobalts(
+        appointments=[BOOKING],
+        events=[TOLD],
+        deliveries=[SENT | {"status": None} | sent],
+        stats={"event_walks": 1, "event_pages": 1, "event_queries": 2} | stats,
+    )
+    drawn = Account()
+    blackout.judge(drawn, ours, cobalts, day=144, took=10, workers=2)
+    assert broken(drawn) == defects

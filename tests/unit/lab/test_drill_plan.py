@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 
+from service.lab.drill import blackout
 from service.lab.drill.callers import request_body
 from service.lab.drill.plan import OUTAGES, make_plan, read_faults, schedule
 
@@ -47,6 +48,21 @@ def test_faults_are_chosen_by_name_and_can_have_a_number() -> None:
 def test_what_is_no_fault_is_refused(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  the message is for people
         read_faults(text, short=True)
+
+
+def test_a_blackout_has_its_own_faults_and_no_other_outages() -> None:
+    plan = make_plan(seed=1, blackout=True)
+    windows = schedule(plan)
+    assert [window.fault for window in windows] == ["workers-stopped", "list-down"]
+    assert windows[0].at + windows[0].seconds < windows[1].at
+    assert plan.faults["lost-webhooks"] == 0.5
+    assert plan.delay < plan.seconds / 24
+
+
+def test_a_blackout_scales_the_intervals_and_none_below_the_loops() -> None:
+    assert blackout.interval("SWEEP_INTERVAL", blackout.DAY) == 600
+    assert blackout.interval("SWEEP_INTERVAL", 144) == 1
+    assert blackout.interval("ASK_INTERVAL", 144) == blackout.SHORTEST
 
 
 def test_no_two_requests_are_for_the_same_patient() -> None:
