@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -101,13 +102,14 @@ class Asker:
         if question.cobalt_appointment_id:
             return self._ask_outcome(question, credentials)
         found = self._adopt(question, credentials)
+        swept = None
         if found == "nothing":
-            self._sweep(question)
+            swept = self._sweep(question)
             found = self._adopt(question, credentials)
         if found == "nothing" and question.status == "processing":
             listed = [one for entry in self._list(question, credentials) if (one := evidence_of(entry))]
             found = self._adopt(question, credentials, listed)
-            if found == "nothing" and self._evidence_stays_away(question) and give_up(self._engine, question):
+            if found == "nothing" and swept is None and self._gave_up(question):
                 return "failed"
         return found if found in {"adopted", "candidates"} else "unknown"
 
@@ -117,7 +119,7 @@ class Asker:
 
     def _ask_outcome(self, question: Question, credentials: Credentials) -> str:
         """Ask what became of an appointment whose id is known: all events, else its job's, else the list."""
-        if (swept := self._sweep(question)) is not None:
+        if (swept := self._sweep(question)) in {"settled", "unknown"}:
             return swept
         now = datetime.now(UTC)
         if self._apply(self._events_of_job(question, credentials), now):
@@ -134,11 +136,7 @@ class Asker:
         own = [event | {"access_token_reference_id": credentials.reference} for event in told if event]
         if self._apply(own, now):
             return "settled"
-        if (
-            question.submission == Submission.UNCONFIRMED
-            and self._evidence_stays_away(question)
-            and give_up(self._engine, question)
-        ):
+        if question.submission == Submission.UNCONFIRMED and swept is None and self._gave_up(question):
             return "failed"
         return "unknown"
 
@@ -146,7 +144,8 @@ class Asker:
         """Walk over the account's events, which all its open questions share.
 
         Returns:
-            What ``ask`` answers then; None where that leaves the question open, or Cobalt lists no events.
+            What ``ask`` answers then; None where that leaves the question open, or Cobalt has no such list;
+            ``unread`` where it could not be read: absence proves nothing then.
         """
         try:
             swept = self.sweeper.refresh(question.account)
@@ -154,7 +153,7 @@ class Asker:
             if is_refusal(error):
                 raise
             logger.warning("Cobalt lists no events", problem=str(error))
-            return None
+            return None if error.http_status == HTTPStatus.NOT_FOUND else "unread"
         with transaction(self._engine) as session:
             if not asking.is_open(session, question):
                 return "settled"
@@ -195,8 +194,10 @@ class Asker:
                 mrn=question.mrn,
             )
 
-    def _evidence_stays_away(self, question: Question) -> bool:
-        return datetime.now(UTC) - question.sent_at > self._settings.unconfirmed_after
+    def _gave_up(self, question: Question) -> bool:
+        """Give up, if evidence stayed away for long enough; tell whether that was done."""
+        is_time = datetime.now(UTC) - question.sent_at > self._settings.unconfirmed_after
+        return is_time and give_up(self._engine, question)
 
     def _ask_and_free(self, question: Question) -> None:
         with structlog.contextvars.bound_contextvars(appointment_id=question.appointment_id, account=question.account):

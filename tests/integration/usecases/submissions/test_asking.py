@@ -412,7 +412,7 @@ def test_a_list_without_entries_is_an_answer(engine: Engine) -> None:
     one = ask(engine)
     assert answer(engine, claim(engine)[one], Unclear("ReadTimeout")) == "unconfirmed"
     pass_time(engine, 24 * HOUR)
-    with answering(b'{"success":true,"appointments":[]}') as url:
+    with answering(b'{"success":true,"appointments":[],"webhook_events":[]}') as url:
         settings = settings_from(COBALT_ACCOUNT=ACCOUNT, COBALT_ACCESS_TOKEN="token_1", COBALT_BASE_URL=url)
         with Cobalt(settings) as client:
             asking_ = Asker(engine, settings, client)
