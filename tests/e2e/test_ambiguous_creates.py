@@ -25,6 +25,7 @@ QUICK = {
     "OVERDUE_AFTER": "1",
     "ASK_AFTER": "1",
     "ASK_INTERVAL": "0.1",
+    "ACCOUNT_PROBE_INTERVAL": "0.2",  # a fault is soon over
     "ASK_RATE": "1000",
     "UNCONFIRMED_AFTER": "4",
     "WORKER_INTERVAL": "0.05",

@@ -119,8 +119,8 @@ class Asker:
 
     def _ask_outcome(self, question: Question, credentials: Credentials) -> str:
         """Ask what became of an appointment whose id is known: all events, else its job's, else the list."""
-        if (swept := self._sweep(question)) in {"settled", "unknown"}:
-            return swept
+        if self._sweep(question) == "settled":
+            return "settled"
         now = datetime.now(UTC)
         if self._apply(self._events_of_job(question, credentials), now):
             return "settled"
@@ -157,7 +157,7 @@ class Asker:
         with transaction(self._engine) as session:
             if not asking.is_open(session, question):
                 return "settled"
-        return None if swept else "unknown"
+        return None if swept else "unread"
 
     def _has_nothing_better(self, question: Question, listed: Sequence[dict[str, Any]]) -> bool:
         """Tell whether Cobalt's list knows of no success and of nothing under way; where it shows nothing, in time."""

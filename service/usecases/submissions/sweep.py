@@ -42,8 +42,10 @@ if TYPE_CHECKING:
 
 DAY = timedelta(days=1)
 WALKS_AT_ONCE = 2
-LEASE_MARGIN = timedelta(minutes=1)
+LEASE_MARGIN = timedelta(seconds=15)
 """How long applying a page may take, beyond the call that fetches it."""
+SHARED_FOR = timedelta(seconds=5)
+"""How long a walk answers questions at least, however short ``ASK_INTERVAL`` is: questions wait while it walks."""
 FOR_THE_WEBHOOK = timedelta(seconds=15)
 """How young an event is left to its webhook: Cobalt sends it twice within 8 seconds [P]."""
 
@@ -107,10 +109,10 @@ class Sweeper:
         self._calls.shutdown(wait=True)
 
     def refresh(self, account: str) -> bool:
-        """See that an account was walked over within ``ASK_INTERVAL``: then its open questions share that walk.
+        """Walk over an account's events, unless that was done within ``ASK_INTERVAL``: open questions share a walk.
 
         Returns:
-            Whether it was. If not, another worker is walking.
+            Whether it was walked over. If not, another worker is walking, or was killed in the middle of it.
 
         Raises:
             CobaltError: Cobalt did not answer.
@@ -118,7 +120,8 @@ class Sweeper:
         with self._walking[account]:
             with transaction(self._engine) as session:
                 swept_at = sweeps.swept_at(session, account)
-            is_fresh = swept_at is not None and datetime.now(UTC) - swept_at < self._settings.ask_interval
+            shared_for = max(self._settings.ask_interval, SHARED_FOR)
+            is_fresh = swept_at is not None and datetime.now(UTC) - swept_at < shared_for
             return is_fresh or self._sweep(account, None, timedelta(0)) is not None
 
     def sweep(self, account: str, *, since: datetime | None = None, leave: timedelta = timedelta(0)) -> Swept | None:
