@@ -119,8 +119,9 @@ class Asker:
 
     def _ask_outcome(self, question: Question, credentials: Credentials) -> str:
         """Ask what became of an appointment whose id is known: all events, else its job's, else the list."""
-        if self._sweep(question) == "settled":
-            return "settled"
+        swept = self._sweep(question)
+        if swept == "settled":
+            return swept
         now = datetime.now(UTC)
         if self._apply(self._events_of_job(question, credentials), now):
             return "settled"
