@@ -83,7 +83,7 @@ class _Bridge:
         if isinstance(admitted, Answer):
             return admitted, admitted.content
         if len(request.body) > admitted:
-            refused = self._web.refuse(413, "The body is larger than this address takes.", request)
+            refused = self._web.refuse(413, "The body is larger than this address accepts.", request)
             return refused, refused.content
         answer = await self._web(request)
         content = answer.content

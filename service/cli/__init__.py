@@ -18,7 +18,7 @@ from service.postgres import engine as db
 from service.telemetry import log
 
 LOGGING = ("worker",)
-"""These say it in their log."""
+"""These commands report misspelt settings in their log."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -28,7 +28,9 @@ def cli(context: click.Context) -> None:
     """The system of record between clinics' software and Cobalt's appointment robots."""
     if context.invoked_subcommand not in LOGGING:
         for name, meant in find_misspelt(os.environ):
-            click.echo(f"{name} in the environment is no setting{f'; was {meant} meant?' if meant else ''}", err=True)
+            click.echo(
+                f"{name} in the environment is not a setting{f'; did you mean {meant}?' if meant else ''}", err=True
+            )
 
 
 for name in (
@@ -49,7 +51,7 @@ for name in (
 
 
 def main() -> None:
-    """Run a command; what goes wrong on purpose is one line, not a traceback."""
+    """Run a command; an expected error is one line, not a traceback."""
     log.configure("warning", sys.stderr)  # standard output is the command's answer
     for handler in logging.getLogger().handlers:  # what is wrong with the database is the last line
         handler.addFilter(lambda record: record.name != db.__name__)

@@ -22,12 +22,14 @@ from service.usecases.access.accounts import add_account, add_reference, remove_
 
 
 def _read_token(file: TextIO | None) -> str:
-    """Take a token where no list of processes and no shell's history shows it: a file, standard input, or a prompt."""
+    """Read a token from a file, standard input or a prompt, so that no process list or shell history shows it."""
     if file is None and not sys.stdin.isatty():
         file = sys.stdin
     token = (file.read() if file else click.prompt("Access token", hide_input=True)).strip()
     if not token or not fits_a_header(token):
-        raise click.UsageError("the access token must be printable ASCII in one line, for it goes into an HTTP header")
+        raise click.UsageError(
+            "the access token must be one line of printable ASCII, because it goes into an HTTP header"
+        )
     return str(token)
 
 
@@ -44,11 +46,11 @@ def accounts() -> None:
 
 @accounts.command()
 @click.argument("name")
-@click.option("--reference", help="Cobalt's access_token_reference_id; the name, when it is not given.")
+@click.option("--reference", help="Cobalt's access_token_reference_id; the default is the name.")
 @click.option(
     "--access-token-file",
     type=click.File(),
-    help="Holds the access token; `-` is standard input. Without it, it is asked for, or read there if nobody types.",
+    help="Holds the access token; `-` is standard input. Without it, a prompt asks; in a pipe, standard input is read.",
 )
 @click.option("--time-format", type=click.Choice(TIME_FORMATS), default="as_given", show_default=True)
 @click.option("--timezone", callback=_zone, help="IANA zone of the clinics; needed for the time format `datetime`.")
@@ -156,7 +158,7 @@ def resume(name: str) -> None:
 @accounts.command()
 @click.argument("name")
 def remove(name: str) -> None:
-    """Forget an account and its token; its appointments stay, and so does its reference: their events name it."""
+    """Forget an account and its token. Its appointments stay, and so does its reference, which their events name."""
     with transaction(open_engine()) as session:
         remove_account(session, name)
 
@@ -165,13 +167,13 @@ def remove(name: str) -> None:
 @click.argument("name")
 @click.argument("reference")
 def also_called(name: str, reference: str) -> None:
-    """Say that Cobalt calls the account NAME by REFERENCE too, since it was linked anew.
+    """Record that Cobalt also calls the account NAME by REFERENCE, because it was linked again.
 
-    Events of that reference are the account's from now on, and those that waited for this are applied.
+    From now on, events of that reference belong to the account. Events that waited for this are applied.
     """
     settings = AccountSettings.from_env()
     matched = add_reference(open_engine(settings), settings, name=name, reference=reference.strip())
-    click.echo(f"{matched} events had waited for this")
+    click.echo(f"{matched} events waited for this, and were applied")
 
 
 COMMANDS = (accounts,)

@@ -14,20 +14,20 @@ from service.postgres.queries import audit as store
 
 COLUMNS = ("at", "reader", "key_id", "operation", "filters", "record_ids", "request_id")
 SHOWN = 3
-"""Ids of a read that are shown to people; `--json` has all."""
+"""Ids of a read that the table shows; `--json` has all."""
 
 _time = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 
 
 @click.command(cls=Command)
-@click.option("--key", help="Only reads by this key, by its id or name, or by this OS user.")
+@click.option("--key", help="Only reads by this API key (its id or name) or by this OS user.")
 @click.option(
     "--appointment", "record_id", help="Only reads that showed this appointment, event or quarantined record."
 )
-@click.option("--since", type=Duration(), help="Only the latest: 12h, 30d or 8w.")
-@click.option("--from", "first", type=_time, help="Only from this day or time on, in UTC.")
-@click.option("--to", "last", type=_time, help="Only before this day or time, in UTC.")
-@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="How many at most.")
+@click.option("--since", type=Duration(), help="Only the last 12h, 30d or 8w.")
+@click.option("--from", "first", type=_time, help="Only from this date or time on, in UTC.")
+@click.option("--to", "last", type=_time, help="Only before this date or time, in UTC.")
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="The most rows to show.")
 @json_option
 def audit(
     *,

@@ -23,9 +23,9 @@ def catalogue() -> None:
 
 
 @catalogue.command(cls=Command)
-@click.option("--account", help="Only this one; all accounts when it is not given.")
+@click.option("--account", help="Only this account; the default is all.")
 def refresh(account: str | None) -> None:
-    """Fetch the catalogues from Cobalt now, rather than at the next turn of a worker."""
+    """Fetch the catalogues from Cobalt now, without waiting for a worker."""
     settings = CobaltSettings.from_env()
     engine = open_engine(settings)
     with transaction(engine) as session:
@@ -40,12 +40,12 @@ def refresh(account: str | None) -> None:
 @click.argument("account")
 @json_option
 def show_catalogue(account: str, *, as_json: bool) -> None:
-    """Show what ACCOUNT's EHR knows: an id is what a request names."""
+    """Show what ACCOUNT's EHR knows. Requests name these ids."""
     with transaction(open_engine()) as session:
         row = catalogues.find_catalogue(session, account)
         listed = catalogues.listed(row) if row else None
     if listed is None:
-        raise NotFoundError(f"no catalogue of {account!r} was fetched yet; `catalogue refresh` fetches it")
+        raise NotFoundError(f"no catalogue of {account!r} has been fetched yet; run `catalogue refresh`")
     fetched_at = f"{listed.fetched_at:%Y-%m-%dT%H:%M:%SZ}"
     columns = ("kind", "id", "name", "fetched_at")
     rows = [
@@ -60,7 +60,7 @@ def show_catalogue(account: str, *, as_json: bool) -> None:
 @click.argument("account")
 @click.argument("state", type=click.Choice(["on", "off"]))
 def preflight(account: str, state: str) -> None:
-    """Check requests for ACCOUNT against its catalogue, or take them unchecked."""
+    """Turn the check of requests for ACCOUNT against its catalogue on or off."""
     settings = AccountSettings.from_env()
     with transaction(open_engine(settings)) as session:
         switch_preflight(session, settings, account, on=state == "on")

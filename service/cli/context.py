@@ -1,4 +1,4 @@
-"""What most commands need: the settings, a database, who types, and durations."""
+"""What most commands need: the settings, a database, the person at the keyboard, and durations."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def open_engine(settings: DatabaseSettings | None = None, *, statement_timeout: 
 
 
 def os_user() -> str:
-    """Name who types: the user of this process, and who became that user by sudo."""
+    """Name the person at the keyboard: the user of this process and, with sudo, the user behind it."""
     try:
         name = pwd.getpwuid(os.getuid()).pw_name
     except KeyError:  # a container's user needs no entry

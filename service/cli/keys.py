@@ -24,29 +24,29 @@ if TYPE_CHECKING:
 
 @click.group(cls=Group)
 def keys() -> None:
-    """Give out and revoke API keys."""
+    """Create, list and revoke API keys."""
 
 
 @keys.command()
-@click.option("--name", required=True, help="Whose key it is.")
+@click.option("--name", required=True, help="Who or what uses the key.")
 @click.option(
     "--scope",
     "scopes",
     multiple=True,
     required=True,
     type=click.Choice(SCOPES),
-    help="May be given several times.",
+    help="Repeat it for several scopes.",
 )
-@click.option("--expires-in", type=Duration(), help="Like 90d, 12h, 30m or 2w; without it the key does not expire.")
+@click.option("--expires-in", type=Duration(), help="Such as 90d, 12h, 30m or 2w; without it, the key does not expire.")
 def create(name: str, scopes: tuple[str, ...], expires_in: timedelta | None) -> None:
-    """Make a key and print it alone on standard output: this is the only time it can be seen."""
+    """Create a key and print it, alone, on standard output. It cannot be shown again."""
     click.echo(create_key(open_engine(), name=name, scopes=scopes, expires_in=expires_in))
 
 
 @keys.command("list")
 @json_option
 def list_keys(*, as_json: bool) -> None:
-    """List the keys: never the keys themselves."""
+    """List the keys by id and name; the secrets are never shown."""
     columns = ("id", "name", "scopes", "state", "created_at", "expires_at", "last_used_at")
     with transaction(open_engine()) as session:
         rows = [
@@ -59,17 +59,17 @@ def list_keys(*, as_json: bool) -> None:
 @keys.command()
 @click.argument("key_id")
 def revoke(key_id: str) -> None:
-    """Revoke a key for good, from its next use on."""
+    """Revoke a key permanently, from the next request on."""
     with transaction(open_engine()) as session:
         revoked = api_keys.revoke(session, key_id, now=datetime.now(UTC))
     if not revoked:
-        sys.exit(f"there is no key {key_id} that could be revoked; `keys list` shows all")
+        sys.exit(f"there is no valid key {key_id} to revoke; `keys list` shows all")
 
 
 @keys.group(invoke_without_command=True)
 @click.pass_context
 def encryption(context: click.Context) -> None:
-    """Print a new key for ENCRYPTION_KEYS, or put one to use."""
+    """Print a new key for ENCRYPTION_KEYS, or rotate to one."""
     if context.invoked_subcommand is None:
         context.invoke(new)
 
@@ -84,12 +84,12 @@ def new() -> None:
 def rotate() -> None:
     """Encrypt every stored access token with the first of ENCRYPTION_KEYS, so that the others can be retired.
 
-    Every process must know that key before: ENCRYPTION_KEYS may name it second for them. It can be run again, also
-    while the service runs, and ends with 1 while some token still needs another key.
+    Every process must know that key beforehand; it may be second in their ENCRYPTION_KEYS. The command may run while
+    the service runs, and again. It exits with 1 as long as some token needs another key.
     """
     settings = AccountSettings.from_env()
     found = rotate_tokens(open_engine(settings), settings)
-    click.echo(f"{found.rotated} encrypted anew, {found.already} had the first key already, {len(found.left)} left")
+    click.echo(f"{found.rotated} re-encrypted, {found.already} had the first key already, {len(found.left)} left")
     if found.left:
         sys.exit(f"ENCRYPTION_KEYS: none of them decrypts the access token of {', '.join(found.left)}")
 

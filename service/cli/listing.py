@@ -1,4 +1,4 @@
-"""How commands show rows: a table to a person, lines to a pipe, JSON to a program."""
+"""How commands show rows: a table on a terminal, lines in a pipe, JSON for a program."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Row = Mapping[str, object]
 """Column -> a text, number, time, list of texts, or None."""
 
-json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, in place of a table.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line instead of a table.")
 
 
 def show(columns: Sequence[str], rows: Iterable[Row], *, as_json: bool) -> None:
@@ -51,7 +51,7 @@ def _as_json(value: object) -> object:
 
 
 def _as_text(value: object) -> str:
-    """Write a value in one line; what a terminal would obey is written out."""
+    """Write a value in one line, with control characters escaped."""
     if value is None:
         return ""
     if isinstance(value, datetime):

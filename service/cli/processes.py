@@ -1,4 +1,4 @@
-"""Commands that run: the worker, the sandbox, and whole stacks for demo and development."""
+"""Commands that keep running: the worker, the sandbox, and whole stacks for demo and development."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def worker() -> None:
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []}, add_help_option=False)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def sandbox(arguments: tuple[str, ...]) -> None:
-    """Stand in for Cobalt, as documented; `sandbox --help` lists the outcomes and the faults."""
+    """Run the stand-in for Cobalt; `sandbox --help` lists the outcomes and the faults."""
     # Its own process, because it shares no code with the rest: one bug cannot hide in both.
     os.execv(sys.executable, [sys.executable, "-m", "service.lab.sandbox", *arguments])  # noqa: S606
 
@@ -57,7 +57,7 @@ def sandbox(arguments: tuple[str, ...]) -> None:
     "--webhooks/--no-webhooks", default=True, help="Whether Cobalt sends its events, or is only asked for them."
 )
 def demo(*, webhooks: bool) -> None:
-    """Do the main job, start to end, on an embedded PostgreSQL and the sandbox."""
+    """Show every documented outcome, from the request to the webhook, on an embedded PostgreSQL and the sandbox."""
     from service.lab import demo as stack_demo  # noqa: PLC0415 (needs the extra `embedded`)
 
     sys.exit(stack_demo.run(webhooks=webhooks))
@@ -65,7 +65,7 @@ def demo(*, webhooks: bool) -> None:
 
 @click.command()
 def dev() -> None:
-    """Keep the whole stack up until Ctrl-C: web, worker, sandbox, embedded PostgreSQL."""
+    """Run the whole stack until Ctrl-C: web, worker, sandbox, embedded PostgreSQL."""
     from service.lab import dev as stack_dev  # noqa: PLC0415 (needs the extra `embedded`)
 
     sys.exit(stack_dev.run())
@@ -93,7 +93,7 @@ def prove(
     report: Path | None,
     env: dict[str, str],
 ) -> None:
-    """Prove that nothing is lost and nothing doubled, whatever breaks: a drill of a few minutes."""
+    """Run the fault drill, a few minutes: nothing is lost and nothing duplicated, whatever breaks."""
     from service.lab import prove as stack_prove  # noqa: PLC0415 (needs the extra `embedded`)
     from service.lab.drill import plan  # noqa: PLC0415
 
@@ -112,13 +112,19 @@ def prove(
 
 
 @click.command()
-@click.option("--parts", help="Names separated by commas: limits, intake, submission, reads, cost; or growth, alone.")
-@click.option("--rounds", type=click.IntRange(1, 100), help="How often each is measured; 3.")
-@click.option("--seconds", type=click.IntRange(1, 600), help="For how long each time; 8, in the short form 1.")
-@click.option("--connections", type=click.IntRange(1, 1000), default=32, show_default=True, help="How many at once.")
-@click.option("--appointments", type=click.IntRange(1), help="How many there are at first; 20000, short 2000.")
-@click.option("--smoke", is_flag=True, help="Half a minute; fails when a part of a limit is missed by far.")
-@click.option("--json", "report", type=click.Path(path_type=Path, dir_okay=False), help="Write the result there.")
+@click.option("--parts", help="Comma-separated names: limits, intake, submission, reads, cost; or growth, alone.")
+@click.option("--rounds", type=click.IntRange(1, 100), help="How often each part is measured; default 3.")
+@click.option(
+    "--seconds", type=click.IntRange(1, 600), help="How long each measurement takes; default 8, with --smoke 1."
+)
+@click.option("--connections", type=click.IntRange(1, 1000), default=32, show_default=True, help="Connections at once.")
+@click.option(
+    "--appointments", type=click.IntRange(1), help="How many exist at the start; default 20000, with --smoke 2000."
+)
+@click.option("--smoke", is_flag=True, help="Run for half a minute; fail if a result is far below its limit.")
+@click.option(
+    "--json", "report", type=click.Path(path_type=Path, dir_okay=False), help="Write the result to this file."
+)
 @_env
 def bench(
     parts: str | None,
@@ -148,11 +154,17 @@ def bench(
 
 
 @click.command()
-@click.option("--only", help="Names of parts, separated by commas; all but `soak`.")
-@click.option("--short", is_flag=True, help="Half a minute, with short deadlines and small numbers.")
-@click.option("--connections", type=click.IntRange(20, 8000), help="How many slow and silent ones; 3000, short 300.")
-@click.option("--minutes", type=click.FloatRange(0.1, 1440), help="How long `--only soak` takes; 60.")
-@click.option("--json", "report", type=click.Path(path_type=Path, dir_okay=False), help="Write the result there.")
+@click.option("--only", help="Comma-separated names of parts; default all but `soak`.")
+@click.option("--short", is_flag=True, help="Run for half a minute, with short deadlines and small numbers.")
+@click.option(
+    "--connections",
+    type=click.IntRange(20, 8000),
+    help="How many slow and silent ones; default 3000, with --short 300.",
+)
+@click.option("--minutes", type=click.FloatRange(0.1, 1440), help="How long `--only soak` takes; default 60.")
+@click.option(
+    "--json", "report", type=click.Path(path_type=Path, dir_okay=False), help="Write the result to this file."
+)
 @_env
 def attack(
     only: str | None,
@@ -163,7 +175,7 @@ def attack(
     report: Path | None,
     env: dict[str, str],
 ) -> None:
-    """Attack the service as strangers, a sick Cobalt and curious colleagues would; fails when something hurts."""
+    """Attack the service as hostile clients, a sick Cobalt and curious colleagues would; fail if that does harm."""
     from service.lab.attack import plan, run  # noqa: PLC0415 (needs the extra `embedded`)
 
     with _refusing_bad_plans():

@@ -23,7 +23,7 @@ REPLAYED = ("id", "disposition", "event_id")
 
 @click.group(cls=Group)
 def quarantine() -> None:
-    """Look at what could not be taken as an event, and decide what becomes of it."""
+    """List what could not be taken as an event, and decide about it."""
 
 
 @quarantine.command("list")
@@ -51,14 +51,14 @@ def list_quarantined(limit: int, *, as_json: bool) -> None:
 
 @quarantine.command()
 @click.argument("quarantined_id")
-@click.option("--content", is_flag=True, help="Show the bytes too: they may hold patients' data.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object, in place of lines.")
+@click.option("--content", is_flag=True, help="Also show the bytes, which may hold patients' data.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of lines.")
 def show(quarantined_id: str, *, content: bool, as_json: bool) -> None:
-    """Show one record. Who has its content shown is recorded; see `audit`."""
+    """Show one record. Showing its content is recorded; see `audit`."""
     with transaction(open_engine()) as session:
         one = store.find_quarantined(session, quarantined_id)
         if one is None:
-            sys.exit(f"there is nothing in quarantine under {quarantined_id}")
+            sys.exit(f"there is no {quarantined_id} in quarantine")
         if content:
             Access(os_user(), "quarantine show --content").record(driver(session), [one.id])
     shown = {
@@ -89,10 +89,10 @@ def show(quarantined_id: str, *, content: bool, as_json: bool) -> None:
 
 @quarantine.command()
 @click.argument("quarantined_ids", nargs=-1)
-@click.option("--all", "everything", is_flag=True, help="All that no replay could read yet.")
+@click.option("--all", "everything", is_flag=True, help="All records that no replay could read yet.")
 @json_option
 def replay(quarantined_ids: tuple[str, ...], *, everything: bool, as_json: bool) -> None:
-    """Read records again; any number of times, each event is applied once."""
+    """Read records again. Each event is applied once, however often it is replayed."""
     if bool(quarantined_ids) == everything:
         raise click.UsageError("name records, or give --all")
     engine = open_engine()
@@ -107,7 +107,7 @@ def replay(quarantined_ids: tuple[str, ...], *, everything: bool, as_json: bool)
 @click.argument("quarantined_id")
 @json_option
 def accept(quarantined_id: str, *, as_json: bool) -> None:
-    """Take what contradicts a known event for an event of its own.
+    """Accept records that contradict a known event as events of their own.
 
     The rule decides between the two. Look at both first: `show --content`, and the timeline of the appointment.
     """
@@ -119,7 +119,7 @@ def accept(quarantined_id: str, *, as_json: bool) -> None:
 @quarantine.command()
 @click.argument("quarantined_ids", nargs=-1, required=True)
 def dismiss(quarantined_ids: tuple[str, ...]) -> None:
-    """Say that records need nothing more; they are kept, and wait no longer."""
+    """Mark records as done; they are kept, but no longer wait."""
     with transaction(open_engine()) as session:
         for quarantined_id in quarantined_ids:
             dismiss_within(session, quarantined_id, person=os_user())

@@ -1,4 +1,4 @@
-"""Commands that find out what was missed: at once, or with a person's knowledge."""
+"""Commands that find missed outcomes: by asking Cobalt at once, or by a person's decision."""
 
 from __future__ import annotations
 
@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@click.option("--since", type=Duration(), default="7d", show_default=True, help="How far back to look, like 12h or 7d.")
-@click.option("--dry-run", is_flag=True, help="Only list what would be asked about.")
+@click.option(
+    "--since", type=Duration(), default="7d", show_default=True, help="How far back to look, such as 12h or 7d."
+)
+@click.option("--dry-run", is_flag=True, help="Only list what Cobalt would be asked about.")
 @json_option
 def reconcile(since: timedelta, *, dry_run: bool, as_json: bool) -> None:
     """Ask Cobalt at once about everything that was sent and has no outcome.
@@ -76,11 +78,11 @@ def _sweep(asker: Asker, accounts: Sequence[str], since: datetime, console: Cons
             console.print(f"{account}: {error}", markup=False, soft_wrap=True)
 
 
-_why = click.option("--why", help="Kept, and shown in the timeline to who sees patients' data.")
+_why = click.option("--why", help="The reason; the timeline shows it to callers with the scope `phi`.")
 
 
 def _pasted(_context: click.Context, _argument: click.Parameter, value: str) -> str:
-    """Take off what comes along when an id is copied from a page: no event would name such an id."""
+    """Strip what is copied along with an id from a web page: no event would name such an id."""
     found = comparable(value)
     if not found:
         raise click.BadParameter("is blank")
@@ -92,9 +94,9 @@ def _pasted(_context: click.Context, _argument: click.Parameter, value: str) -> 
 @click.argument("cobalt_appointment_id", callback=_pasted)
 @_why
 def adopt(appointment_id: str, cobalt_appointment_id: str, why: str | None) -> None:
-    """Say that an unconfirmed APPOINTMENT_ID is COBALT_APPOINTMENT_ID at Cobalt.
+    """Decide that an unconfirmed APPOINTMENT_ID is COBALT_APPOINTMENT_ID at Cobalt.
 
-    For a person who looked at the candidates that the API shows, or into the EHR. Who decided is kept.
+    Look at the candidates that the API shows, or into the EHR, first. The decision is recorded with your name.
     """
     adopt_by_hand(
         open_engine(),
@@ -109,10 +111,10 @@ def adopt(appointment_id: str, cobalt_appointment_id: str, why: str | None) -> N
 @click.argument("appointment_id")
 @_why
 def abandon(appointment_id: str, why: str | None) -> None:
-    """Say that APPOINTMENT_ID, which waits for Cobalt, will hear no more: it fails, and can be resubmitted.
+    """Decide that APPOINTMENT_ID, which waits for Cobalt, has failed; it can then be resubmitted.
 
-    For one that is none of its candidates, or whose outcome was lost. Look into the EHR first. Who decided is
-    kept, and the candidates that it had are not suggested for it again.
+    Use it if none of the candidates is the appointment, or if its outcome was lost. Look into the EHR first. The
+    decision is recorded with your name, and the candidates are not suggested again.
     """
     abandon_by_hand(open_engine(), appointment_id, person=Person(os_user(), why))
 
@@ -121,10 +123,10 @@ def abandon(appointment_id: str, why: str | None) -> None:
 @click.argument("event_id")
 @_why
 def dismiss(event_id: str, why: str | None) -> None:
-    """Say that EVENT_ID, which is of another account, is not about the appointment whose id it names.
+    """Decide that EVENT_ID, which is of another account, is not about the appointment whose id it names.
 
-    It waits no longer, and settles nothing. If the account is the same clinic, linked anew, see `accounts reference`
-    instead. Who decided is kept.
+    It no longer waits, and settles nothing. If the account is the same clinic, linked again, use `accounts reference`
+    instead. The decision is recorded with your name.
     """
     dismiss_event(open_engine(), event_id, person=Person(os_user(), why))
 

@@ -1,4 +1,4 @@
-"""The command that removes what is past its time."""
+"""The command that removes old data."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from service.postgres.queries.retention import Limits
 from service.usecases.upkeep.retention import count_due, count_unread, remove_due
 
 STATEMENT_TIMEOUT = timedelta(hours=1)
-"""For one statement: a count looks through whole tables."""
+"""The time-out for one statement: a count reads whole tables."""
 
 
 @click.command(cls=Command)
-@click.option("--keep", type=Duration(), required=True, help="How long settled appointments are kept, like 400d.")
-@click.option("--keep-payloads", type=Duration(), help="How long what Cobalt said, and notes, are kept; as --keep.")
+@click.option("--keep", type=Duration(), required=True, help="How long settled appointments are kept, such as 400d.")
+@click.option("--keep-payloads", type=Duration(), help="How long Cobalt's words and notes are kept; default as --keep.")
 @click.option("--dry-run", is_flag=True, help="Only count what would be removed.")
 @json_option
 def retention(keep: timedelta, keep_payloads: timedelta | None, *, dry_run: bool, as_json: bool) -> None:
-    """Remove what is past its time: settled appointments with all their history, and before that the contents of
-    events and notes.
+    """Remove old data: settled appointments with all their history, and before that the contents of events and
+    notes.
 
-    What still processes or waits stays, and so does of every event that it was received: whatever comes again is a
-    duplicate. The record of who read patients' data stays too. It may be interrupted, and run beside everything else.
+    It keeps what is processing or waiting, and the id of every event, so that an event that is sent again is still a
+    duplicate. It also keeps the record of who read patients' data. You may interrupt it, and run it beside the service.
     """  # noqa: D205 (click makes one paragraph of it)
     keep_payloads = keep_payloads or keep
     if keep_payloads > keep:
@@ -47,7 +47,7 @@ def retention(keep: timedelta, keep_payloads: timedelta | None, *, dry_run: bool
             removed = remove_due(engine, limits, on_progress=lambda kind, count: progress.advance(tasks[kind], count))
         _report("removed", removed, as_json=as_json)
     if unread := count_unread(engine, limits):
-        click.echo(f"{unread} quarantined records stay, because no replay could read them yet", err=True)
+        click.echo(f"{unread} quarantined records were kept, because no replay could read them yet", err=True)
 
 
 def _report(column: str, counts: dict[str, int], *, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""Commands that refuse an option which is given twice: the last one would win without a word."""
+"""Commands that refuse an option that is given twice; click would silently take the last one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import click
 
 
 class Command(click.Command):
-    """A command without doubled options; those that may be given several times say so."""
+    """A command that refuses repeated options, except those declared as multiple."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the command line.

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 STANDARD_INPUT = Path("-")
 BROKEN_OFF = 3
-"""The exit code of a run that took some rows and not all."""
+"""The exit code of a run that took some rows but not all."""
 
 
 @click.command(
@@ -44,25 +44,25 @@ Exit codes:
   0  every row is there now (with --dry-run: would be)
   1  something is wrong, each row is named on standard error, and nothing was taken
   2  the command line is wrong
-  3  the run was broken off: the same command again goes on from there""",
+  3  the run was interrupted: run the same command again to continue""",
 )
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
-@click.option("--dry-run", is_flag=True, help="Check everything, say what would be taken, and take nothing.")
-@click.option("--again", is_flag=True, help="Ask once more for rows that have asked already.")
-@click.option("--digits-are-right", is_flag=True, help="Ids of digits may differ in length and end in zeros.")
-@click.option("--lenient", is_flag=True, help="Take what the account's catalogue does not list.")
-@click.option("--yes", is_flag=True, help="Do not ask on a terminal about what is probably a mistake.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line for each row, problem and doubt.")
+@click.option("--dry-run", is_flag=True, help="Check everything and report what would be taken, but take nothing.")
+@click.option("--again", is_flag=True, help="Submit rows once more that were submitted before.")
+@click.option("--digits-are-right", is_flag=True, help="Accept numeric ids that differ in length or end in zeros.")
+@click.option("--lenient", is_flag=True, help="Take rows even if the account's catalogue does not list what they name.")
+@click.option("--yes", is_flag=True, help="Do not ask about probable mistakes.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line for each row, problem and doubt.")
 def submit(
     file: Path, *, dry_run: bool, again: bool, digits_are_right: bool, lenient: bool, yes: bool, as_json: bool
 ) -> None:
-    """Ask for the appointments in FILE, a CSV whose header names Cobalt's fields, and `account` if needed.
+    """Request the appointments in FILE, a CSV whose header names Cobalt's fields, and `account` if needed.
 
     `-` is standard input. UTF-8 and Excel's UTF-16, commas, semicolons and tabs are understood. All rows are checked
-    first: while one is wrong, or looks like what a spreadsheet makes of a value, none is taken.
+    first. If one is wrong, or looks damaged by a spreadsheet, none is taken.
 
-    Prints the ids, in the order of the rows. A row that has asked before, in whatever file, gets the id it has: who
-    runs a file again sees what became of it. Patient, start, provider, location, type and account make it the same.
+    Prints the ids, in the order of the rows. A row that was submitted before, in whatever file, gets the id it has, so
+    running a file again shows the outcomes. Patient, start, provider, location, type and account identify a row.
     """
     engine = open_engine(settings := AccountSettings.from_env())
     report = Report("standard input" if file == STANDARD_INPUT else file.name, as_json=as_json)
@@ -88,7 +88,7 @@ def submit(
         report.sum_up(dry_run=True)
         return
     if doubts and not yes and sys.stdin.isatty() and sys.stderr.isatty():
-        click.confirm("Take all rows all the same?", abort=True, err=True)
+        click.confirm("Take all rows anyway?", abort=True, err=True)
     _take(engine, checked.rows, plan, report)
 
 
@@ -97,7 +97,7 @@ def _read(file: Path) -> bytes:
 
 
 def _doubts(engine: Engine, checked: Checked, plan: Plan) -> list[Problem]:
-    """Say what is probably a mistake in the file, or beside what there is already."""
+    """Report probable mistakes, in the file or in combination with what exists already."""
     new = [row for row in checked.rows if plan.known_of(row) is None]
     there = find_same_start(engine, new)
     return sorted(
@@ -122,7 +122,7 @@ def _take(engine: Engine, rows: Sequence[WantedRow], plan: Plan, report: Report)
 
 @dataclass(slots=True)
 class Report:
-    """What a person, or a program, is told.
+    """What a command reports, to a person or a program.
 
     Args:
         name: Of the file.
@@ -137,18 +137,18 @@ class Report:
 
     @property
     def count(self) -> int:
-        """How many rows were told of."""
+        """The number of rows reported."""
         return self.new + self.known
 
     def refuse(self, problems: Sequence[Problem]) -> NoReturn:
-        """Name what is wrong, and end."""
+        """Report what is wrong, and exit."""
         for problem in problems:
             self._tell(problem, "problem")
         lines = len({problem.line for problem in problems})
         self.end(f"{lines} {'line is' if lines == 1 else 'lines are'} wrong; nothing was taken")
 
     def doubt(self, doubts: Sequence[Problem]) -> None:
-        """Name what is probably a mistake."""
+        """Report a probable mistake."""
         for one in doubts:
             self._tell(one, "doubt")
 
@@ -157,11 +157,11 @@ class Report:
             click.echo(json.dumps({"line": problem.line, "field": problem.field or None, kind: problem.detail}))
             return
         where = f"{problem.field}: " if problem.field else ""
-        note = "look at this: " if kind == "doubt" else ""
+        note = "warning: " if kind == "doubt" else ""
         click.echo(f"{self.name}: line {problem.line}: {note}{where}{problem.detail}", err=True)
 
     def rows(self, rows: Sequence[TakenRow]) -> None:
-        """Tell what became of rows."""
+        """Report what became of rows."""
         for row in rows:
             known = row.known
             self.new += known is None
@@ -175,10 +175,10 @@ class Report:
             if known:
                 status = f"{known.status} ({known.failure_category})" if known.failure_category else known.status
                 since = known.imported_at.astimezone(UTC).strftime("%Y-%m-%d %H:%MZ")
-                click.echo(f"{self.name}: line {row.line}: asked for on {since}: {status}", err=True)
+                click.echo(f"{self.name}: line {row.line}: requested on {since}: {status}", err=True)
 
     def sum_up(self, *, dry_run: bool = False) -> None:
-        """Say in one line what was done."""
+        """Summarise in one line what was done."""
         said = f"{self.new} would be taken" if dry_run else f"{self.new} taken"
         if self.known:
             said += f", {self.known} had been asked for before"
@@ -187,7 +187,7 @@ class Report:
         click.echo(f"{self.name}: {said}", err=True)
 
     def end(self, message: str, code: int = 1) -> NoReturn:
-        """End with a message."""
+        """Exit with a message."""
         click.echo(f"{self.name}: {message}", err=True)
         sys.exit(code)
 

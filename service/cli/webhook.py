@@ -34,29 +34,29 @@ def webhook() -> None:
 _secret_file = click.option(
     "--secret-file",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the secret to this new file, for its owner only, in place of standard output.",
+    help="Write the secret to this new file, readable by its owner only, instead of standard output.",
 )
-_account = click.option("--account", help="On whose behalf to ask; the first account, when it is not given.")
+_account = click.option("--account", help="The account to ask for; the default is the first.")
 
 
 @webhook.command()
 @click.argument("url")
 @_account
 @_secret_file
-@click.option("--force", is_flag=True, help="Register a URL to which no events should be sent.")
+@click.option("--force", is_flag=True, help="Register the URL even if it fails the checks.")
 def register(url: str, account: str | None, secret_file: Path | None, *, force: bool) -> None:
     """Register URL and print its secret, alone, for COBALT_WEBHOOK_SECRETS.
 
-    Refused is a URL that is not https, does not lead to /webhooks/cobalt, or is answered by something else than this
-    service. That nobody answers there yet is only said: the secret comes first.
+    A URL is refused if it is not https, does not lead to /webhooks/cobalt, or is answered by something other than this
+    service. If nothing answers there yet, that is only a warning, because the secret comes first.
     """
     settings = CobaltSettings.from_env()
     cobalt_is_here = is_loopback(urlsplit(settings.cobalt_base_url).hostname or "")
     judgement = judge(url, cobalt_is_here=cobalt_is_here)
     if judgement.fault and not force:
-        sys.exit(f"the URL {judgement.fault}; nothing was registered (--force does it all the same)")
+        sys.exit(f"the URL {judgement.fault}; nothing was registered (--force registers it anyway)")
     for what in filter(None, (judgement.fault, judgement.doubt)):
-        click.echo(f"look at this: the URL {what}", err=True)
+        click.echo(f"warning: the URL {what}", err=True)
     with _giving_out(secret_file) as give_out, Cobalt(settings) as client:
         give_out(client.register_webhook(_credentials(settings, account), url))
 
@@ -88,7 +88,7 @@ def remove(webhook_id: str, account: str | None) -> None:
 def rotate(account: str | None, secret_file: Path | None) -> None:
     """Have Cobalt replace the secret, and print the new one, alone.
 
-    Put it in front of the old one in COBALT_WEBHOOK_SECRETS: any may match, so nothing is refused meanwhile.
+    Put it before the old one in COBALT_WEBHOOK_SECRETS. Any of them may match, so no webhook is refused meanwhile.
     """
     settings = CobaltSettings.from_env()
     with _giving_out(secret_file) as give_out, Cobalt(settings) as client:
@@ -97,9 +97,9 @@ def rotate(account: str | None, secret_file: Path | None) -> None:
 
 @contextmanager
 def _giving_out(file: Path | None) -> Iterator[Callable[[str], None]]:
-    """Give a secret out once: to standard output, or to a new file that is there before Cobalt is asked.
+    """Hand out a secret once: to standard output, or to a new file that is created before Cobalt is asked.
 
-    Cobalt does not say it again; a file that cannot be written must not be found out after it has.
+    Cobalt shows the secret only once, so a file that cannot be written must be noticed before.
     """
     if file is None:
         yield click.echo

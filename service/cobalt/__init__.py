@@ -1,4 +1,4 @@
-"""Cobalt: the calls to it, and its replies in our words. Nothing of HTTP is seen outside."""
+"""Cobalt: calls to it, and its replies in our words. Nothing outside this room sees HTTP."""
 
 from service.cobalt.client import Cobalt, Registered
 from service.cobalt.credentials import Credentials

@@ -42,7 +42,7 @@ NO_JOB = "0"
 """Cobalt's jobs are counted from 1 [P]. Of this one there is nothing to tell, so no patient's data either."""
 
 BOOKING_REPLY = 65_536
-"""Bytes: what a call that books or corrects is answered is a few hundred long."""
+"""Bytes: the reply to a call that books or corrects has a few hundred."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Cobalt:
         self.end()
 
     def end(self) -> None:
-        """Break off the calls that are under way, in a tenth of a second, and let nothing new begin."""
+        """Abort the calls in flight within a tenth of a second, and start no new ones."""
         self._network.end()
 
     def create(self, credentials: Credentials, body: Mapping[str, Any]) -> Reply:
@@ -267,7 +267,7 @@ def _objects(found: object) -> list[dict[str, Any]]:
 
 @dataclass(slots=True)
 class _Timed:
-    """A call that is timed; it failed unless somebody says otherwise."""
+    """A call that is timed; its outcome is a failure unless set otherwise."""
 
     outcome: str = "failed"
 

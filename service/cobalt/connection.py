@@ -1,6 +1,6 @@
-"""A connection to Cobalt every wait of which ends: by the deadline of its call, or when the process does.
+"""A connection to Cobalt on which every wait ends: by the deadline of its call, or when the process stops.
 
-A socket's own time-out would begin anew with each byte that comes.
+A socket's own time-out would restart with each byte that arrives.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ T = TypeVar("T")
 Address = tuple[Any, ...]
 
 TICK = 0.1
-"""Seconds after which whoever waits looks whether the process ends."""
+"""Seconds between checks, during a wait, whether the process is stopping."""
 STATUS_LINE = 64
-"""Bytes of a reply that are kept for when the rest of its head cannot be read."""
+"""Bytes of a reply that are kept in case the rest of its head cannot be read."""
 TOO_LARGE = "the reply is too large"
 STOPPED = "the worker stopped"
 
 
 class BrokenOffError(Exception):
-    """We ended the exchange, or cannot read what came; the message says why."""
+    """We aborted the exchange, or cannot read what arrived; the message says why."""
 
 
 class Call:
-    """What one exchange may still take, and how far it has got.
+    """The remaining budget of one exchange, and its progress.
 
     Args:
-        seconds: For all of it.
+        seconds: For the whole exchange.
         most: Bytes that may come back in all.
-        ending: Set when nobody waits for the reply any more.
+        ending: Set when nobody needs the reply any more.
     """
 
     def __init__(self, seconds: float, most: int, ending: threading.Event) -> None:
@@ -52,11 +52,11 @@ class Call:
         """The first bytes of the reply."""
 
     def remaining(self) -> float:
-        """Say how many seconds are left.
+        """Return how many seconds are left.
 
         Raises:
             TimeoutError: None.
-            BrokenOffError: Nobody waits any more.
+            BrokenOffError: Nobody needs the reply any more.
         """
         if self._ending.is_set():
             raise BrokenOffError(STOPPED)
@@ -66,7 +66,7 @@ class Call:
         return seconds
 
     def wait(self, connection: socket.socket, event: int, seconds: float | None = None) -> bool:
-        """Wait until a connection can be used; tells whether it can, which it cannot only after ``seconds``."""
+        """Wait until a connection can be used, at most ``seconds``; return whether it can."""
         poll = select.poll()
         poll.register(connection, event)
         until = None if seconds is None else time.monotonic() + seconds
@@ -76,10 +76,10 @@ class Call:
         return False
 
     def took(self, content: bytes) -> None:
-        """Count what came back.
+        """Count the bytes that arrived.
 
         Raises:
-            BrokenOffError: It is more than may.
+            BrokenOffError: There are more than allowed.
         """
         self._most -= len(content)
         if self._most < 0:
@@ -102,7 +102,7 @@ class Connecting(httpcore.NetworkBackend):
         local_address: str | None = None,  # noqa: ARG002
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,  # noqa: ARG002
     ) -> httpcore.NetworkStream:
-        """Connect to one of the addresses that a name has; a silent one leaves time for those after it."""
+        """Connect to one of a name's addresses; one that does not answer leaves time for the others."""
         try:
             addresses = _look_up(self._call, host, port)
             for number, (family, address) in enumerate(addresses):
@@ -128,7 +128,7 @@ class _Stream(httpcore.NetworkStream):
         self._connection = connection
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002 (as above)
-        """Read what is there, or wait for it."""
+        """Read what has arrived, or wait for it."""
         try:
             content = self._when_ready(lambda: self._connection.recv(max_bytes), select.POLLIN)
         except TimeoutError as error:
@@ -139,7 +139,7 @@ class _Stream(httpcore.NetworkStream):
         return content
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
-        """Write it all."""
+        """Write all of it."""
         rest = memoryview(buffer)
         try:
             while rest:
@@ -158,7 +158,7 @@ class _Stream(httpcore.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,  # noqa: ARG002
     ) -> httpcore.NetworkStream:
-        """Agree on TLS."""
+        """Negotiate TLS."""
         try:
             secure = ssl_context.wrap_socket(
                 self._connection, server_hostname=server_hostname, do_handshake_on_connect=False
@@ -177,15 +177,15 @@ class _Stream(httpcore.NetworkStream):
         return self
 
     def close(self) -> None:
-        """Close it, without a word to the other side that could be waited for."""
+        """Close it at once, without a TLS goodbye that would have to be waited for."""
         self._connection.close()
 
     def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 (httpcore's)
-        """Say what httpcore wants to know: whether, and what, was agreed on by TLS."""
+        """Tell httpcore whether TLS is in use, and which protocol was negotiated."""
         return self._connection if info == "ssl_object" and isinstance(self._connection, ssl.SSLSocket) else None
 
     def _when_ready(self, act: Callable[[], T], event: int) -> T:
-        """Do something as soon as it can be done without waiting."""
+        """Run an operation as soon as it does not block."""
         while True:
             self._call.remaining()  # also where there is always something to read
             try:
@@ -199,7 +199,7 @@ class _Stream(httpcore.NetworkStream):
 
 
 def _look_up(call: Call, host: str, port: int) -> list[tuple[int, Address]]:
-    """Look up a name, in a thread of its own: the system's resolver waits for as long as it likes."""
+    """Resolve a name in a thread of its own: the system's resolver has no deadline."""
     found: list[Any] = []
     done = threading.Event()
 
@@ -220,7 +220,7 @@ def _look_up(call: Call, host: str, port: int) -> list[tuple[int, Address]]:
 
 
 def _connect(call: Call, family: int, address: Address, others: int) -> socket.socket:
-    """Connect to one address, in a fair part of the time when there are others to try."""
+    """Connect to one address, within a fair share of the time if there are others to try."""
     connection = socket.socket(family, socket.SOCK_STREAM)
     try:
         connection.setblocking(False)

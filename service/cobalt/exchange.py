@@ -1,4 +1,4 @@
-"""One HTTP exchange with Cobalt, and its end: a deadline for all of it, and a bound on what may come back.
+"""One HTTP exchange with Cobalt, with a deadline for all of it and a limit on the size of the reply.
 
 httpcore speaks HTTP; every wait for the network and every byte that comes from it go through here.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 HEAD = 65_536
-"""Bytes beyond the body that a reply may have: status, headers, chunk sizes, and 1xx replies before it."""
+"""Bytes that a reply may have besides the body: status, headers, chunk sizes, and 1xx replies before it."""
 
 _STATUS = re.compile(rb"HTTP/1\.[01] ([2-5]\d\d)[ \r\n]")
 _GZIP_OR_ZLIB = 47  # zlib's number for: whichever of the two it is
@@ -36,13 +36,13 @@ class ReplyLostError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A reply, as far as it came.
+    """A reply, as far as it arrived.
 
     Args:
         status: The HTTP status.
         headers: Name in lower case -> value; of several with one name, joined by commas.
-        content: The body, unpacked; where there is trouble what came before it.
-        trouble: Why there is not more of it; None when it is whole.
+        content: The body, decompressed; if there was trouble, what arrived before it.
+        trouble: Why the body is not complete; None if it is.
     """
 
     status: int
@@ -52,13 +52,13 @@ class Received:
 
 
 class Network:
-    """The way to Cobalt: keeps no connection for the next call, and can let go of all that are under way.
+    """The network to Cobalt: reuses no connection, and can drop all that are in use.
 
-    A create that met a connection which the other side is just closing could not be told from one that was taken.
+    If a create met a connection that the other side was closing, nobody could tell whether it was taken.
 
     Args:
         base_url: An http or https URL.
-        timeout: Seconds for one exchange, from the look-up of the name to the last byte.
+        timeout: Seconds for one exchange, from the DNS lookup to the last byte.
     """
 
     def __init__(self, base_url: str, timeout: float) -> None:
@@ -69,7 +69,7 @@ class Network:
         self._ending = threading.Event()
 
     def end(self) -> None:
-        """Break off what is under way, and let nothing new begin."""
+        """Abort what is in flight, and start nothing new."""
         self._ending.set()
 
     def exchange(
@@ -79,7 +79,7 @@ class Network:
 
         Raises:
             NotSentError: Nothing of the request left.
-            ReplyLostError: Something of it did, and nobody knows what became of it.
+            ReplyLostError: Some of it left, and nobody knows what became of it.
         """
         call = Call(self._timeout, HEAD + most, self._ending)
         try:
@@ -107,7 +107,7 @@ def _request(headers: Mapping[str, str], body: Mapping[str, Any] | None) -> dict
 
 
 def _read(response: httpcore.Response, most: int) -> Received:
-    """Read the body; what came before some trouble is kept."""
+    """Read the body; keep what arrived before any trouble."""
     headers: dict[str, str] = {}
     for raw_name, raw_value in response.headers:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
@@ -126,10 +126,10 @@ def _read(response: httpcore.Response, most: int) -> Received:
 
 
 def _unpack(content: bytearray, encoding: str, most: int) -> bytearray:
-    """Undo a content encoding, which was not asked for; what is not encoded as it says is left as it is.
+    """Undo a content encoding, although none was requested; leave content that is not encoded as declared.
 
     Raises:
-        BrokenOffError: There is more in it than ``most`` bytes; no more than these were unpacked.
+        BrokenOffError: It decompresses to more than ``most`` bytes; no more than these were decompressed.
     """
     if encoding.strip().lower() not in {"gzip", "x-gzip", "deflate"}:
         return content

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from service.cobalt.exchange import Received
 
 TOO_MANY = timedelta(minutes=10)
-"""The longest ``Retry-After`` that is believed."""
+"""The longest ``Retry-After`` that is honoured."""
 SHOWN = 500
-"""How much of an error message of Cobalt's is kept, in characters."""
+"""How much of Cobalt's error messages is kept, in characters."""
 LONGEST_ID = 200
-"""Characters; Cobalt's ids are below 40. A longer one is no id that an event could name."""
+"""Characters; Cobalt's ids have fewer than 40. No event could name a longer one."""
 PLAUSIBLE_YEARS = range(2000, 2100)
-"""A clock outside of these was not set."""
+"""A clock outside these years was never set."""
 
 
 LOGIN_REQUIRED = "login_required"
@@ -61,7 +61,7 @@ class NeverLeft:
 
 @dataclass(frozen=True, slots=True)
 class Throttled:
-    """429: not taken. Safe to send again, later."""
+    """429: not taken. Safe to send again later."""
 
     retry_after: timedelta
     http_status: int = HTTPStatus.TOO_MANY_REQUESTS.value
@@ -82,7 +82,7 @@ class Unauthorized:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Another 4xx: not taken, and would not be the next time either.
+    """Another 4xx: not taken, and it would not be taken the next time either.
 
     Args:
         reason: Cobalt's words.
@@ -127,7 +127,7 @@ class NotGrantedError(CobaltError):
 def read_reply(reply: Received, *, known_id: str | None = None) -> Reply:
     """Read a reply to a call that books or corrects, in any documented shape.
 
-    A refusal is told by its status alone, whatever became of the rest.
+    The status alone identifies a refusal, whatever became of the rest.
 
     Args:
         reply: What came.
@@ -167,7 +167,7 @@ def find_text(told: Mapping[str, Any], name: str) -> str | None:
 
 
 def json_object(reply: Received) -> dict[str, Any]:
-    """Read the body; anything but a JSON object is an empty one."""
+    """Read the body; anything but a JSON object counts as an empty one."""
     try:
         body = json.loads(reply.content)
     except (ValueError, RecursionError):
@@ -183,7 +183,7 @@ def _message(reply: Received) -> str:
 
 
 def _date(reply: Received) -> datetime:
-    """Read Cobalt's clock; ours stands in where the header is missing or broken."""
+    """Read Cobalt's clock; use ours if the header is missing or broken."""
     return _read_date(reply.headers.get("date", "")) or datetime.now(UTC)
 
 

@@ -1,4 +1,4 @@
-"""Owns Cobalt's webhook signature: who may speak to us."""
+"""Cobalt's webhook signature, which authenticates events."""
 
 import hashlib
 import hmac

@@ -25,11 +25,11 @@ LONGEST_METADATA = 16_384
 DEEPEST_METADATA = 20
 
 STORABLE = r"^[^\x00]*$"
-"""For the document; what JSON cannot write need not be forbidden there."""
+"""For the OpenAPI document; what JSON cannot express need not be forbidden there."""
 TIME = r"^\s*(([01]?[0-9]|2[0-3]):[0-5][0-9]|(0?[1-9]|1[0-2]):[0-5][0-9]\s*[AaPp]\.?[Mm]\.?)\s*$"
 YEAR = r"^2[01][0-9]{2}-"
 DATE = YEAR + r"[0-9]{2}-[0-9]{2}$"
-"""What ``read_start`` reads, in plausible years, for the document."""
+"""What ``read_start`` reads, in plausible years, for the OpenAPI document."""
 
 
 def storable(text: str) -> None:
@@ -39,23 +39,23 @@ def storable(text: str) -> None:
 
 
 _MARKS = r"\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
-"""Control characters, ends of lines, and what is drawn as nothing and no script needs: in no field of one line."""
+"""Control characters, line ends, and invisible characters that no script needs: refused in fields of one line."""
 _JOINERS = r"\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u200c\u200d\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8"
-"""What is drawn as nothing, and is in names of some scripts; no name is made of it alone."""
+"""Invisible characters that names in some scripts contain; no name consists of them alone."""
 LINE = rf"^[^{_MARKS}]*[^\s{_MARKS}{_JOINERS}][^{_MARKS}]*$"
 NUMBER = rf"^[^{_MARKS}{_JOINERS}]*[^\s{_MARKS}{_JOINERS}][^{_MARKS}{_JOINERS}]*$"
-"""A name, and an MRN, for the document."""
+"""A name, and an MRN, for the OpenAPI document."""
 _IN_NO_LINE = re.compile(f"[{_MARKS}]")
 _IN_NO_NUMBER = re.compile(f"[{_MARKS}{_JOINERS}]")
 
 
 def one_line(text: str) -> None:
-    """Refuse a name that nobody can see, or that has characters in it which nobody sees."""
+    """Refuse a name that is invisible or contains invisible characters."""
     _refuse(text, _IN_NO_LINE)
 
 
 def one_number(text: str) -> None:
-    """Refuse an MRN as ``one_line`` does, and one that is too long for an index as MRNs are compared."""
+    """Refuse an MRN as ``one_line`` does, and one whose compared form is too long for an index."""
     _refuse(text, _IN_NO_NUMBER)
     if len(text) <= LONGEST_FIELD:
         _brief(comparable(text))
@@ -70,11 +70,11 @@ def _refuse(text: str, unseen: re.Pattern[str]) -> None:
 
 
 _ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
-"""NUL in JSON, and not the six characters that look like it after an escaped backslash."""
+"""NUL in JSON, but not the same six characters after an escaped backslash."""
 
 
 def _is_deeper(value: Any, depth: int) -> bool:  # noqa: ANN401 (JSON)
-    """Tell whether JSON is nested deeper than this; what reads it back is recursive."""
+    """Return whether JSON is nested deeper than this; the reader of it is recursive."""
     if isinstance(value, dict):
         value = list(value.values())
     return isinstance(value, list) and (depth == 0 or any(_is_deeper(item, depth - 1) for item in value))
@@ -105,7 +105,7 @@ def _line(
 
 
 def _part_of_start(*, description: str, example: str, **form: str) -> fields.String:
-    """Take a part of the start; ``read_start`` judges it, and the form that it must have says its length too."""
+    """Declare a part of the start; ``read_start`` checks it, and its form implies its length."""
     return fields.String(
         allow_none=True,
         validate=[_brief, storable],
@@ -127,7 +127,7 @@ def _flag(description: str) -> fields.String:
 
 
 def _start_errors(data: dict[str, Any]) -> dict[str, list[str]]:
-    """Say what is wrong with each part of a start; ``read_start`` stops at the first."""
+    """Return what is wrong with each part of a start; ``read_start`` stops at the first."""
     errors: dict[str, list[str]] = {}
     for good in ({}, {"date": "2025-01-31"}):
         try:
@@ -141,7 +141,7 @@ def _start_errors(data: dict[str, Any]) -> dict[str, list[str]]:
 class AppointmentIn(StrictSchema):
     """A request for an appointment: Cobalt's fields, passed on untouched, and two of ours.
 
-    A field that Cobalt does not document is more likely a slip than a wish.
+    A field that Cobalt does not document is refused, because it is probably a typing error.
     """
 
     mrn = _line(
@@ -150,10 +150,10 @@ class AppointmentIn(StrictSchema):
     location = _line(description="The location's id at Cobalt", example="123456789")
     date = _part_of_start(description="YYYY-MM-DD; goes with `time`", example="2025-01-01", pattern=DATE, format="date")
     time = _part_of_start(
-        description="`10:00` or `10:00 am`, on the clinic's clock; goes with `date`", example="10:00", pattern=TIME
+        description="`10:00` or `10:00 am`, in the clinic's time zone; goes with `date`", example="10:00", pattern=TIME
     )
     datetime = _part_of_start(
-        description="A start with offset, in place of `date` and `time`",
+        description="The start with an offset, instead of `date` and `time`",
         example="2025-01-01T10:00:00-05:00",
         pattern=YEAR,
         format="date-time",
@@ -163,18 +163,18 @@ class AppointmentIn(StrictSchema):
     type = _line(description="The visit type", example="new_patient")
     note = _text(longest=LONGEST_NOTE, description="A note for the appointment", example="Prefers mornings")
     reason = _text(longest=LONGEST_NOTE, description="The reason for the visit", example="Check-up")
-    new_patient = _flag("Whether the clinic does not know the patient yet")
-    prevent_double_booking = _flag("Whether Cobalt looks for another appointment at that time first")
+    new_patient = _flag("Whether the patient is new to the clinic")
+    prevent_double_booking = _flag("Whether Cobalt first looks for another appointment at that time")
     duration = fields.String(
         allow_none=True,
         validate=validate.Regexp(r"^[0-9]{1,4}\Z", error="Must be minutes as digits, like 30."),
         metadata={"description": "Minutes, as digits", "example": "30", "pattern": "^[0-9]{1,4}$"},
     )
-    account = _text(description="The linked EHR account; needed where there are several", example="clinic_1")
+    account = _text(description="The linked EHR account; required if there are several", example="clinic_1")
     metadata = fields.Dict(
         load_default=dict,
         metadata={
-            "description": "The caller's own; given back untouched. At most "
+            "description": "The caller's own data, returned unchanged. At most "
             f"{LONGEST_METADATA} characters of JSON with its numbers written out, nested {DEEPEST_METADATA} deep",
             "example": {"order": "o-17"},
         },
@@ -189,7 +189,7 @@ class AppointmentIn(StrictSchema):
 
     @validates_schema(pass_original=True, skip_on_field_errors=False)
     def start_is_plain(self, data: dict[str, Any], given: dict[str, Any], **_: Any) -> None:
-        """Check that the start is given once, and can be read, whatever is wrong with other fields."""
+        """Check that the start is given once and can be read, whatever is wrong with other fields."""
         if any(given.get(name) is not None and name not in data for name in START):
             return  # what a part of it is, has been judged
         pair = {name for name in ("date", "time") if data.get(name) is not None}
@@ -209,7 +209,7 @@ class AppointmentIn(StrictSchema):
 
     @validates_schema(skip_on_field_errors=False)
     def metadata_is_small(self, data: dict[str, Any], **_: Any) -> None:
-        """Check what is the caller's own: it is kept, so it must be storable and small."""
+        """Check the caller's own data: it is stored, so it must be storable and small."""
         if "metadata" not in data:
             return
         if _is_deeper(data["metadata"], DEEPEST_METADATA):
@@ -238,26 +238,26 @@ class CorrectionIn(AppointmentIn):
     """What to change of a failed request; load it partially. Null removes an optional field."""
 
     class Meta(StrictSchema.Meta):
-        """As for a request; but which EHR account it was for cannot be corrected, nor the caller's own notes."""
+        """As for a request, but without the EHR account and the caller's own data, which cannot be corrected."""
 
         exclude = ("account", "metadata")
 
     @validates_schema(skip_on_field_errors=True)
     def start_is_plain(self, data: dict[str, Any], **_: Any) -> None:
-        """Check that something is to change; the start is judged together with what stays as it was."""
+        """Check that something changes; the start is checked together with the fields that stay."""
         if not data:
             raise ValidationError("Name at least one field to correct, or use the address `resubmit`.")
 
     @validates_schema(skip_on_field_errors=True)
     def metadata_is_small(self, data: dict[str, Any], **_: Any) -> None:
-        """There is none here."""
+        """Check nothing: a correction has no metadata."""
 
 
 def check_fields(fields_: dict[str, Any]) -> dict[str, Any]:
     """Check a whole request as it would be after a correction, and return its fields.
 
     Raises:
-        InvalidFieldsError: It would not be a good one.
+        InvalidFieldsError: The corrected request would be invalid.
     """
     try:
         return AppointmentIn.cobalt_fields(cast("dict[str, Any]", AppointmentIn().load(fields_)))

@@ -1,4 +1,4 @@
-"""Events on local disk, while PostgreSQL is away: taken with an fsync, given back oldest first, and then forgotten."""
+"""Events on local disk while PostgreSQL is unavailable: written with an fsync, returned oldest first, then erased."""
 
 from service.spool.file import RESERVE
 from service.spool.records import Spooled

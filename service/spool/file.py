@@ -1,7 +1,7 @@
 """The file under the spool: SQLite, made for a write-ahead log that survives a kill at any instant.
 
 WAL with ``synchronous=FULL`` means that what is committed is on disk. The processes of one host share one file. What
-is deleted is overwritten, and ``forget`` sees to what that leaves: it is patients' data.
+is deleted is overwritten, and ``forget`` erases the remains, because they are patients' data.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ logger = log.get_logger(__name__)
 
 NAME = "spool.sqlite3"
 BUSY_TIMEOUT = 0.5
-"""Seconds that a write waits for another process's; each holds the lock for one fsync."""
+"""Seconds that a write waits for another process, which holds the lock for one fsync."""
 PAGE = 4096
 ASIDE = "spool.damaged-"
 RESERVE = 1024 * 1024
-"""Bytes kept free for taking things out: SQLite writes to delete, and on a full disk it could not."""
+"""Bytes reserved for removing records: SQLite writes to delete, and could not on a full disk."""
 LOG_PAGES = 100
 """Pages after which SQLite moves its log into the file. The reserve must hold the log: it cannot shrink before."""
 FEW_PAGES = 1024
 """Pages that are rewritten in milliseconds, while nobody else can write."""
 CLEAN = 1
-"""The file's ``user_version`` while nothing has been deleted since it was last written anew."""
+"""The file's ``user_version`` if nothing was deleted since the file was last rewritten."""
 DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 _SCHEMA = """
@@ -49,18 +49,18 @@ CREATE TABLE IF NOT EXISTS damaged (id INTEGER PRIMARY KEY, received_at TEXT, ra
 
 
 class DamagedError(SpoolUnavailableError):
-    """The file was no database any more; it is set aside, and the next try begins a new one."""
+    """The file is no longer a database. It was set aside, and the next attempt creates a new one."""
 
 
 class SpoolFile:
-    """The file, opened when it is needed, and begun anew when it is damaged. Safe to share between threads.
+    """The file: opened on demand, and replaced if it is damaged. Safe to share between threads.
 
     Args:
-        directory: Where it is; made when it is missing, and refused when someone else may write to it.
+        directory: Its directory; created if it is missing, and refused if others may write to it.
         max_bytes: How large it may grow; beyond that it is full, like a disk.
 
     Raises:
-        SpoolUnavailableError: From every method, when the disk is full, read-only or broken, or not ours alone.
+        SpoolUnavailableError: From every method, if the disk is full, read-only or broken, or not ours alone.
     """
 
     def __init__(self, directory: Path, *, max_bytes: int) -> None:
@@ -93,7 +93,7 @@ class SpoolFile:
         return self._inode() != self._opened
 
     def close(self) -> None:
-        """Let go of the file; the next use opens it again."""
+        """Close the file; the next use reopens it."""
         with self._one_at_a_time:
             self._close()
 
@@ -102,11 +102,11 @@ class SpoolFile:
         return _size(self._path) + _size(self._log)
 
     def forget(self) -> None:
-        """Leave nothing of what was deleted on the disk; later, while others write or very much else waits.
+        """Erase what was deleted from the disk; not now if others write or the spool is large.
 
-        SQLite overwrites what is deleted, but not what it moved within a page or to another one: the file is written
-        anew. And it appends pages to its log, and begins that from the top when it likes: until then pages stand in it
-        as they were. It is cut off.
+        SQLite overwrites what is deleted, but not what it moved within a page or to another page, so the file is
+        rewritten. It also appends pages to its log and keeps the old ones until the log starts over, so the log is
+        truncated.
         """
         with self.connected() as connection:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -120,11 +120,11 @@ class SpoolFile:
                 time.sleep(POLL)
 
     def give_up_reserve(self) -> None:
-        """Have a little room on a full disk."""
+        """Free a little space on a full disk."""
         self._reserve.unlink(missing_ok=True)
 
     def make_directory(self) -> None:
-        """Make the directory when it is missing; what someone else laid there we neither read nor fill."""
+        """Create the directory if it is missing; refuse one that someone else created there."""
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         forbidden = stat.S_IWOTH
         if self.directory.parent.stat().st_mode & stat.S_IWOTH:  # anyone may have been there first
@@ -136,7 +136,7 @@ class SpoolFile:
             raise SpoolUnavailableError("others may write to the spool's directory")
 
     def keep_reserve(self) -> None:
-        """Have room on the disk that can be given up, unless there is too little already."""
+        """Reserve disk space that can be given up later, unless the disk is already too full."""
         if self._reserve.exists():
             return
         with suppress(OSError):
@@ -159,7 +159,7 @@ class SpoolFile:
         self._close()
         self.make_directory()
         with self._path_stays():
-            # Made by us, so that what SQLite lays beside it is for nobody else's eyes either.
+            # Created by us, so that the files that SQLite creates beside it are private too.
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             self._opened = self._inode()
             self._open()
@@ -187,13 +187,13 @@ class SpoolFile:
         connection.executescript(_SCHEMA)
         if is_new:
             connection.execute(f"PRAGMA user_version = {CLEAN}")
-        connection.execute("PRAGMA busy_timeout = 0")  # from here on we wait ourselves
+        connection.execute("PRAGMA busy_timeout = 0")  # from here on, we do the waiting
 
     @contextmanager
     def _path_stays(self) -> Iterator[None]:
-        """Keep other processes from setting the file aside, or from opening it meanwhile.
+        """Prevent other processes from setting the file aside or opening it meanwhile.
 
-        Who opens it halfway through a renaming has one file's pages and the other's log.
+        A process that opens it halfway through a rename gets one file's pages and the other's log.
         """
         with lock(self.directory / "open.lock", patience=BUSY_TIMEOUT) as mine:
             if not mine:
@@ -201,7 +201,7 @@ class SpoolFile:
             yield
 
     def _replace(self) -> None:
-        """Set a file aside that is no database any more, and begin anew: the next events must be taken.
+        """Set aside a file that is no longer a database, and start a new one for the next events.
 
         It is closed after that: SQLite removes the log of a file that it closes, unless that was moved.
         """
@@ -210,7 +210,7 @@ class SpoolFile:
             stack.callback(self._close)
             stack.enter_context(self._path_stays())
             if self.was_replaced():
-                return  # another process did it, and events are in the new one already
+                return  # another process did it, and events are already in the new file
             for ending in ("-shm", "-wal", ""):  # last the file by which the others are found
                 with suppress(FileNotFoundError):
                     self._path.with_name(NAME + ending).rename(self.directory / (aside + ending))
@@ -235,7 +235,7 @@ def writing(connection: sqlite3.Connection) -> Iterator[None]:
 
 @contextmanager
 def hasty(connection: sqlite3.Connection) -> Iterator[None]:
-    """Write as ``writing`` does, where there is no room to overwrite what is deleted."""
+    """Write as ``writing`` does, if there is no room to overwrite what is deleted."""
     connection.execute("PRAGMA secure_delete = OFF")
     try:
         with writing(connection):
@@ -245,7 +245,7 @@ def hasty(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def _rewrite(connection: sqlite3.Connection) -> None:
-    """Write anew what is in the file, and nothing else; later, where others write or the disk is full."""
+    """Rewrite the file with its contents only; not now if others write or the disk is full."""
     try:
         connection.execute("VACUUM")
         connection.execute(f"PRAGMA user_version = {CLEAN}")
@@ -268,7 +268,7 @@ def _pages_in_use(connection: sqlite3.Connection) -> int:
 
 
 def _allocate(file: int, size: int) -> None:
-    """Take room on the disk for a file that is empty."""
+    """Allocate disk space for an empty file."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(file, 0, size)
         return
@@ -277,4 +277,4 @@ def _allocate(file: int, size: int) -> None:
 
 
 def _text(stored: bytes) -> str:
-    return stored.decode(errors="replace")  # what is damaged is to be found out, not to break the reading
+    return stored.decode(errors="replace")  # damage must be detected, but must not break the reading

@@ -1,4 +1,4 @@
-"""The kernel's locks on files: they end with the process that holds them, so that no kill leaves one behind."""
+"""The kernel's file locks: they end with the process that holds them, so no kill leaves one behind."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 POLL = 0.001
-"""Seconds between looks whether a lock is free. SQLite's own go up to 0.1, with which one process starves another."""
+"""Seconds between attempts to lock. SQLite's own back-off grows to 0.1 s, with which one process starves another."""
 
 
 @contextmanager
 def lock(path: Path, *, patience: float = 0) -> Iterator[bool]:
-    """Hold the lock of this file; yields False when another process, or thread, has it for longer than this.
+    """Hold the lock of this file; yield False if another process or thread holds it for longer than this.
 
     Args:
         path: The file; made when it is missing.

@@ -1,4 +1,4 @@
-"""One event as the spool keeps it, with a digest: what a disk has changed is not taken for what Cobalt said."""
+"""One event as the spool keeps it, with a digest, so that data which a disk corrupted is never used."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Spooled:
     """One authentic body that waits on disk.
 
     Args:
-        id: Its place in the order of arrival; 0 before it is put.
+        id: Its place in the order of arrival; 0 before it is stored.
         raw: The body, byte for byte.
         received_at: When it came.
         request_id: Of the HTTP request that brought it.
@@ -31,7 +31,7 @@ def written(body: Spooled) -> tuple[object, ...]:
 
 
 def read(row_id: int, received_at: str, request_id: str | None, raw: bytes, digest: bytes) -> Spooled | None:
-    """Read a record; None when it is damaged."""
+    """Read a record; None if it is damaged."""
     try:
         if _digest(received_at, request_id, raw) == digest:
             return Spooled(raw, datetime.fromisoformat(received_at), request_id, row_id)

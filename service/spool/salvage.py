@@ -1,4 +1,4 @@
-"""Take the records out of a damaged file that was set aside: none may be lost because others are.
+"""Recover the records of a damaged file that was set aside: none may be lost because others are.
 
 Records are found by how they begin, wherever in a page that is, and judged by their digest: nothing that SQLite needs
 to find its way, such as the file's header or a page's directory, has to be whole. A whole one is put into the new file,
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
     from service.spool.pages import Place
 
 REST = ".rest"
-"""Ending of a file from which everything was taken that could be."""
+"""The suffix of a file from which everything recoverable was taken."""
 AT_ONCE, BYTES_AT_ONCE = 200, 4_000_000
-"""Records, and bytes of their bodies, that are put together."""
+"""Records, and bytes of their bodies, that are stored together."""
 LARGEST = 2**27
-"""Bytes of a record, above any body that may be taken: a broken one may say anything."""
+"""The largest plausible record in bytes, above any accepted body: a broken header may claim any size."""
 
 # A record: its header, which is the header's own length and the type of each column; then the columns, which are an id
 # (null, for the row has it), the time of receipt in 25 or 32 characters, a request id, the body and 32 bytes of digest.
 _BEGINNING = re.compile(rb"[\x06-\x12]\x00[\x3f\x4d]", re.DOTALL)
 _NULL, _BLOB, _TEXT, _DIGEST = 0, 12, 13, 12 + 2 * 32
-# How much of a record stands in a page, for SQLite's formula.
+# How much of a record fits into a page, for SQLite's formula.
 _MOST_IN_PAGE, _LEAST_IN_PAGE, _IN_OVERFLOW = PAGE - 35, (PAGE - 12) * 32 // 255 - 23, PAGE - 4
 
 TakeIn = Callable[[Sequence[Spooled], Sequence[tuple[object, ...]]], None]
@@ -52,7 +52,7 @@ class Salvaged(NamedTuple):
     """A record that was found.
 
     Args:
-        mark: Of its beginning, by which it is known again.
+        mark: Identifies where it begins, so that it is recognised again.
         body: None where it does not fit its digest.
         columns: Time of receipt and body, as they were found.
         pieces: Where a whole one stands: place, first byte and bytes.
@@ -65,12 +65,12 @@ class Salvaged(NamedTuple):
 
 
 def left_aside(directory: Path) -> set[str]:
-    """Name the damaged files that there were, whether or not everything was taken out of them that could be."""
+    """List the damaged files, whether or not they have been salvaged."""
     return {path.name.removeprefix(ASIDE).partition(".")[0] for path in directory.glob(f"{ASIDE}*")}
 
 
 def salvage(directory: Path, take_in: TakeIn) -> None:
-    """Take what can be read out of every file that was set aside since the last time.
+    """Recover what can be read from every file that was set aside since the last time.
 
     Args:
         directory: The spool's.
@@ -78,7 +78,7 @@ def salvage(directory: Path, take_in: TakeIn) -> None:
 
     Raises:
         OSError: The disk does not answer.
-        SpoolUnavailableError: There is no room for what was found; the next time goes on from there.
+        SpoolUnavailableError: There is no room for what was found; the next call continues from there.
     """
     for name in sorted({path.name.partition(".sqlite3")[0] for path in directory.glob(f"{ASIDE}*.sqlite3*")}):
         path, journal = directory / f"{name}.sqlite3", directory / f"{name}.sqlite3-wal"
@@ -123,7 +123,7 @@ def _batches(found: Iterable[Salvaged]) -> Iterator[list[Salvaged]]:
 
 
 def _found(pages: Pages) -> Iterator[Salvaged]:
-    """Find every record once; of those that are in an old version of a page alone only the whole ones."""
+    """Find every record once; of records that only an old version of a page has, only the intact ones."""
     seen: set[bytes] = set()
     for places, current in ((pages.current(), True), (pages.superseded(), False)):
         for place in places:
@@ -148,7 +148,7 @@ def _found(pages: Pages) -> Iterator[Salvaged]:
 
 
 def _sizes(data: bytes) -> list[int]:
-    """Read the header of a record: how many bytes it has, and each column; nothing where it is none of ours."""
+    """Read the header of a record: its size and each column's; nothing if it is not one of ours."""
     end = data[0]
     if end > len(data):
         return []
@@ -177,7 +177,7 @@ def _sizes(data: bytes) -> list[int]:
 
 
 def _in_page(size: int) -> int:
-    """Say how many bytes of a record stand in its page."""
+    """Return how many bytes of a record are in its page."""
     if size <= _MOST_IN_PAGE:
         return size
     least = _LEAST_IN_PAGE + (size - _LEAST_IN_PAGE) % _IN_OVERFLOW
@@ -185,7 +185,7 @@ def _in_page(size: int) -> int:
 
 
 def _row_id(mark: bytes) -> int:
-    """Choose a row's number, which is the same when the record is found again, and none that SQLite would choose."""
+    """Choose a row id that is the same if the record is found again, and that SQLite would not choose."""
     return -(int.from_bytes(mark) >> 1) - 1
 
 

@@ -1,4 +1,4 @@
-"""What can be done with the spool of a host."""
+"""The operations of a host's spool."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 logger = log.get_logger(__name__)
 
 DRAINED_AT_ONCE = 4_000_000
-"""Bytes of bodies that are given back together: PostgreSQL must be able to take them within its time-out."""
+"""Bytes of bodies that are returned together: PostgreSQL must be able to process them within its time-out."""
 
 _PUT = "INSERT INTO spooled (received_at, request_id, raw, digest) VALUES (?, ?, ?, ?)"
 _SET_ASIDE = "INSERT OR REPLACE INTO damaged VALUES (?, ?, ?, ?)"
@@ -32,7 +32,7 @@ _SET_ASIDE = "INSERT OR REPLACE INTO damaged VALUES (?, ?, ?, ?)"
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """How much waits, and since when."""
+    """How many events wait, and since when."""
 
     count: int
     damaged: int
@@ -43,11 +43,11 @@ class Spool:
     """One host's spool. Safe to share between threads and processes.
 
     Args:
-        directory: Where it is; made when it is missing, and refused when someone else may write to it.
+        directory: Its directory; created if it is missing, and refused if others may write to it.
         max_bytes: How large it may grow; beyond that it is full, like a disk.
 
     Raises:
-        SpoolUnavailableError: From every method, when the disk is full, read-only or broken, or not ours alone.
+        SpoolUnavailableError: From every method, if the disk is full, read-only or broken, or not ours alone.
     """
 
     def __init__(self, directory: Path, *, max_bytes: int) -> None:
@@ -55,7 +55,7 @@ class Spool:
         self._file = SpoolFile(directory, max_bytes=max_bytes)
 
     def put(self, bodies: Sequence[Spooled]) -> None:
-        """Put bodies on disk, all or none; when this returns they are there."""
+        """Store bodies on disk, all or none; they are durable when this returns."""
         rows = [records.written(body) for body in bodies]
         try:
             self._insert(_PUT, rows)
@@ -70,10 +70,10 @@ class Spool:
                     connection.executemany(statement, rows)
                 if not self._file.was_replaced():
                     return
-                # Set aside by another process just now: what went into that file nobody will drain.
+                # Another process has just set it aside: nobody would drain what went into that file.
 
     def oldest(self, most: int, *, after: int = 0) -> list[Spooled]:
-        """Read the bodies that have waited longest, behind the given one; a damaged one is set aside, never fatal."""
+        """Read the bodies that have waited longest, after the given one; a damaged one is set aside and never fatal."""
         while True:
             rows = self._rows(most, after)
             found = []
@@ -100,15 +100,15 @@ class Spool:
         return rows
 
     def remove(self, bodies: Sequence[Spooled]) -> None:
-        """Take out bodies that are kept elsewhere now; ``forget`` leaves nothing of them on the disk."""
+        """Remove bodies that PostgreSQL has; ``forget`` erases them from the disk."""
         self._take_out([body.id for body in bodies])
 
     def forget(self) -> None:
-        """Leave nothing of what was removed on the disk; for who drains, again and again: it is cheap."""
+        """Erase what was removed from the disk. The drainer calls it after each round: it is cheap."""
         self._file.forget()
 
     def salvage(self) -> None:
-        """Have wait again what can be read in files that were set aside; for who drains."""
+        """Store again what can be recovered from files that were set aside; called by the drainer."""
         try:
             salvage(self._directory, self._take_in)
         except OSError as error:
@@ -119,7 +119,7 @@ class Spool:
         self._insert(_SET_ASIDE, broken)
 
     def depth(self) -> Depth:
-        """Say how much waits."""
+        """Return how much waits."""
         with self._file.connected() as connection:
             count, oldest = connection.execute(
                 "SELECT count(*), (SELECT received_at FROM spooled ORDER BY id LIMIT 1) FROM spooled"
@@ -131,11 +131,11 @@ class Spool:
         return Depth(count, damaged, None)
 
     def size(self) -> int:
-        """Say how many bytes the spool takes on the disk."""
+        """Return how many bytes the spool takes on the disk."""
         return self._file.size()
 
     def check(self) -> None:
-        """Raise unless a body could be put now: a page is written, for only the commit finds a full disk."""
+        """Raise unless a body could be stored now: a page is written, because only a commit detects a full disk."""
         with self._file.connected() as connection, writing(connection):
             row = connection.execute(
                 "INSERT INTO spooled (received_at, raw, digest) VALUES ('', ?, '')", (bytes(PAGE),)
@@ -143,12 +143,12 @@ class Spool:
             connection.execute("DELETE FROM spooled WHERE id = ?", (row,))
 
     def close(self) -> None:
-        """Let go of the file; the next use opens it again."""
+        """Close the file; the next use reopens it."""
         self._file.close()
 
     @contextmanager
     def only_drainer(self) -> Iterator[bool]:
-        """Hold the right to drain; yields False when another process of this host has it."""
+        """Hold the right to drain; yield False if another process of this host has it."""
         with ExitStack() as stack:
             try:
                 self._file.make_directory()
@@ -158,7 +158,7 @@ class Spool:
             yield mine
 
     def _take_out(self, row_ids: Sequence[int], damaged: Sequence[tuple[object, ...]] = ()) -> None:
-        """Have less wait in the file, also when the disk is full; what is damaged is kept apart."""
+        """Remove records from the file, even on a full disk; keep damaged ones apart."""
         try:
             with self._file.connected() as connection, writing(connection):
                 _delete(connection, row_ids, damaged)

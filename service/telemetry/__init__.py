@@ -1,1 +1,1 @@
-"""What the service says of itself: logs and metrics."""
+"""What the service reports about itself: logs and metrics."""

@@ -1,4 +1,4 @@
-"""Logs: JSON lines on standard output, from a short list of fields that may be named."""
+"""Logs: JSON lines on standard output, with fields from a short allow-list."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ FIELDS = frozenset(
 )  # fmt: skip
 
 SAMPLED_EVERY = 10.0
-"""Seconds: a flood of whatever strangers send leaves six lines a minute."""
+"""Seconds: whatever strangers send in a flood leaves six lines a minute."""
 
 _ENCODER = json.JSONEncoder(default=repr)
 
 
 def configure(level: str, stream: TextIO | None = None) -> None:
-    """Send every log line of this process, ours and the libraries', through one JSON renderer.
+    """Send every log line of this process, including the libraries', through one JSON renderer.
 
     Args:
-        level: ``debug``, ``info``, ``warning`` or ``error``. Libraries are heard from ``warning`` up.
-        stream: Where to; standard output, when it is not given.
+        level: ``debug``, ``info``, ``warning`` or ``error``. Libraries log from ``warning`` up.
+        stream: The destination; default standard output.
     """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -53,7 +53,7 @@ def configure(level: str, stream: TextIO | None = None) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _only_known_fields, _write],
         )
     )
-    # What no line says need not be found out for each.
+    # Skip what no line shows: it would cost time on each.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     root = logging.getLogger()
     root.handlers = [handler]
@@ -68,7 +68,7 @@ def configure(level: str, stream: TextIO | None = None) -> None:
 
 
 def adopt(name: str) -> None:
-    """Have a library's logger, which brought a handler of its own, speak through ours."""
+    """Route a library's logger, which has a handler of its own, through ours."""
     library = logging.getLogger(name)
     library.handlers = []
     library.propagate = True
@@ -81,12 +81,12 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
 
 
 class Sampled:
-    """Says what strangers can cause without end: the first of a kind at once, then one line in a while for all of them.
+    """Logs what strangers can cause endlessly: the first of a kind at once, then one line per interval for all of them.
 
     Safe to share between threads; each process has its own.
 
     Args:
-        logger: Says it.
+        logger: Writes the lines.
         every: Seconds between two lines of one kind.
         clock: Seconds of a clock that never goes back.
     """
@@ -105,11 +105,11 @@ class Sampled:
         self._lock = threading.Lock()
 
     def warning(self, event: str, **fields: object) -> None:
-        """Say it, or count it for the next line of its kind.
+        """Log it, or count it for the next line of its kind.
 
         Args:
             event: The kind: a text of ours, of which there are few.
-            fields: Of this instance; ``count`` says how many there were since the last line.
+            fields: The fields of this instance; ``count`` is how many there were since the last line.
         """
         with self._lock:
             now = self._clock()
@@ -122,13 +122,13 @@ class Sampled:
 
 
 class _Line(str):
-    """A line that is written already."""
+    """A line that is already rendered."""
 
     __slots__ = ()
 
 
 class _Formatter(structlog.stdlib.ProcessorFormatter):
-    """Formats what libraries say; our own lines come as they are to be."""
+    """Formats the libraries' lines; our own arrive rendered."""
 
     def format(self, record: logging.LogRecord) -> str:
         return record.msg if isinstance(record.msg, _Line) else super().format(record)
@@ -175,7 +175,7 @@ def _places(error: BaseException, most: int = 4) -> list[str]:
 
 
 def _library_line(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Reduce a library's line to who spoke and which template: its arguments may hold anything."""
+    """Reduce a library's line to its logger and template: the arguments may hold anything."""
     record: logging.LogRecord | None = event.get("_record")
     if record is not None:
         event["logger"] = record.name

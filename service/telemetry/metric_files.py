@@ -1,4 +1,4 @@
-"""The directory in which the processes of one web server share their metrics, and what becomes of a dead one's.
+"""The directory in which the processes of one web server share their metrics, including those of dead processes.
 
 The library looks for the directory once, when it is imported: ``share`` comes before that, and nothing here may
 import it any earlier.
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-"""Where the library looks."""
+"""The variable in which the library looks for the directory."""
 PREFIX = f"cobalt-appointments-metrics-{os.geteuid()}-"
 LOCK = "lock"
 ACCUMULATED = ("counter", "histogram")
-"""What a dead process counted still counts; what it measured of itself does not."""
+"""A dead process's counts still count; its gauges do not."""
 
 
 def share() -> None:
-    """Make the directory of this server, and remove those of servers that were killed."""
+    """Create the directory of this server, and remove those of servers that were killed."""
     if find_directory() is not None:  # the server reads its configuration again
         return
     here = Path(tempfile.gettempdir())
@@ -41,20 +41,20 @@ def share() -> None:
 
 
 def find_directory() -> Path | None:
-    """Find the directory, where this process shares its metrics with others."""
+    """Find the directory, if this process shares its metrics with others."""
     found = os.environ.get(VARIABLE)
     return Path(found) if found else None
 
 
 @contextmanager
 def reading() -> Iterator[None]:
-    """Keep what is read from being moved meanwhile: it would be missing, or count twice."""
+    """Prevent files from being moved while they are read: they would be missed or counted twice."""
     with _held(fcntl.LOCK_SH):
         yield
 
 
 def bury(pid: int) -> None:
-    """Move what a dead process counted to what all dead ones have, so that files do not become more and more."""
+    """Merge a dead process's counts into the file for all dead ones, so that the number of files stays bounded."""
     from prometheus_client import mmap_dict, multiprocess  # noqa: PLC0415 (see above)
 
     directory = find_directory()
@@ -75,7 +75,7 @@ def bury(pid: int) -> None:
 
 
 def remove() -> None:
-    """Remove the directory: the server ends."""
+    """Remove the directory when the server stops."""
     directory = find_directory()
     if directory is not None and directory.name == f"{PREFIX}{os.getpid()}":
         shutil.rmtree(directory, ignore_errors=True)

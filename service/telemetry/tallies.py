@@ -36,7 +36,7 @@ class Counts:
 
 
 class Measures:
-    """The same for a histogram."""
+    """As ``Counts``, for a histogram."""
 
     def __init__(self, histogram: Histogram, bounds: Iterable[float]) -> None:
         self._histogram = histogram

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 DESCRIPTION = """\
-Asks Cobalt for appointments and says what became of them: `processing`, `created` or `failed`, with the reason.
+Requests appointments from Cobalt and reports their status: `processing`, `created` or `failed`, with the reason.
 
 Every answer has an `X-Request-Id`. Errors are `application/problem+json` (RFC 9457) and name each wrong field.
-Times are RFC 3339 in UTC. What is no HTTP does not get that far: the server refuses it in plain text, without an id.
+Times are RFC 3339 in UTC. The server refuses bytes that are not HTTP in plain text, without an id.
 """
 METHODS = ("get", "post", "put", "patch", "delete")
 WRITING = ("post", "put", "patch", "delete")

@@ -1,4 +1,4 @@
-"""What operations of the API have in common: headers, problems, the two ways to show who one is."""
+"""What operations of the API have in common: headers, problems, the two ways to authenticate."""
 
 from __future__ import annotations
 
@@ -21,41 +21,45 @@ def _header(description: str, schema: Json, example: str, *, required: bool = Fa
 
 HEADERS: dict[str, Json] = {
     "X-Request-Id": _header(
-        "The request's id: the caller's own, if it was plain, else one of ours. It leads to what happened.",
+        "The request's id: the caller's own if it was valid, else one of ours. It is in the log.",
         {"type": "string", "pattern": "^[A-Za-z0-9._-]{8,64}$"},
         REQUEST_ID,
         required=True,
     ),
     "Location": _header(
-        "Where the appointment is.",
+        "The URL of the appointment.",
         {"type": "string", "format": "uri-reference"},
         f"/v1/appointments/{APPOINTMENT_ID}",
         required=True,
     ),
     "Link": _header(
-        "The next page, where there is one (RFC 8288). Its cursor carries the filters, encrypted.",
+        "The next page, if there is one (RFC 8288). Its cursor carries the filters, encrypted.",
         {"type": "string"},
         '</v1/appointments?limit=50&cursor=Hk0V>; rel="next"',
     ),
-    "ETag": _header("The version of what was answered (RFC 9110).", {"type": "string"}, ETAG, required=True),
+    "ETag": _header("The version of the answer (RFC 9110).", {"type": "string"}, ETAG, required=True),
     "Preference-Applied": _header("Which preferences were followed (RFC 7240).", {"type": "string"}, "wait=30"),
-    "Vary": _header("Request headers that decide what is answered.", {"type": "string"}, "Accept"),
-    "Cache-Control": _header("How long it may be kept.", {"type": "string"}, "no-cache"),
+    "Vary": _header("Request headers that the answer depends on.", {"type": "string"}, "Accept"),
+    "Cache-Control": _header("How long the answer may be cached.", {"type": "string"}, "no-cache"),
     "Content-Security-Policy": _header(
         "What a browser may load for the page.", {"type": "string"}, "default-src 'none'; script-src 'self'"
     ),
-    "X-Content-Type-Options": _header("That the content type is meant.", {"type": "string"}, "nosniff"),
-    "Referrer-Policy": _header("That no other server is told of the page.", {"type": "string"}, "no-referrer"),
+    "X-Content-Type-Options": _header(
+        "Tells browsers not to guess another content type.", {"type": "string"}, "nosniff"
+    ),
+    "Referrer-Policy": _header(
+        "Tells browsers not to send the page's address to other servers.", {"type": "string"}, "no-referrer"
+    ),
     "Content-Disposition": _header(
-        "The name under which it is saved, where it is a file.", {"type": "string"}, 'attachment; filename="a.csv"'
+        "The file name, if the answer is a file.", {"type": "string"}, 'attachment; filename="a.csv"'
     ),
     "As-Of": _header(
-        "Up to which instant everything is known here; of what came later a replica may not have heard.",
+        "Everything up to this instant is included. A replica may lack later changes.",
         {"type": "string", "format": "date-time"},
         INSTANT,
     ),
     "Idempotent-Replayed": _header(
-        "`true` when this is the first answer to the same Idempotency-Key, given again.",
+        "`true` if this repeats the first answer to the same Idempotency-Key.",
         {"type": "string", "enum": ["true"]},
         "true",
     ),
@@ -63,9 +67,9 @@ HEADERS: dict[str, Json] = {
         "Seconds after which to try again.", {"type": "string", "pattern": "^[0-9]+$"}, "1", required=True
     ),
     "WWW-Authenticate": _header("What is missing (RFC 6750).", {"type": "string"}, "Bearer", required=True),
-    "RateLimit-Limit": _header("Requests a minute.", {"type": "string", "pattern": "^[0-9]+$"}, "600"),
-    "RateLimit-Remaining": _header("How many are left of them.", {"type": "string", "pattern": "^[0-9]+$"}, "599"),
-    "RateLimit-Reset": _header("Seconds until there are more.", {"type": "string", "pattern": "^[0-9]+$"}, "1"),
+    "RateLimit-Limit": _header("Requests per minute.", {"type": "string", "pattern": "^[0-9]+$"}, "600"),
+    "RateLimit-Remaining": _header("Requests that are left.", {"type": "string", "pattern": "^[0-9]+$"}, "599"),
+    "RateLimit-Reset": _header("Seconds until more are available.", {"type": "string", "pattern": "^[0-9]+$"}, "1"),
 }
 """Every response header that an operation may name; a new one is described here first."""
 
@@ -80,24 +84,24 @@ PARAMETERS: dict[str, Json] = {
     "Idempotency-Key": {
         "in": "header",
         "name": "Idempotency-Key",
-        "description": "Repeats of a request with the same key and body get the first answer, for a day, however their "
-        "JSON is written. Any text that no other request has, like a UUID.",
+        "description": "A request that repeats the same key and body gets the first answer, for a day, however its "
+        "JSON is formatted. Use a text that is unique to the request, such as a UUID.",
         "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
         "example": "8d3f1c1e-5a0b-4a39-9a0a-2f4c0c5f5b6e",
     },
     "If-None-Match": {
         "in": "header",
         "name": "If-None-Match",
-        "description": "The ETag of what the caller has; 304 while that is still so.",
+        "description": "The ETag that the caller has; the answer is 304 while nothing has changed.",
         "schema": {"type": "string"},
         "example": ETAG,
     },
     "If-Match": {
         "in": "header",
         "name": "If-Match",
-        "description": "The ETag of the appointment as the caller knows it, or several with commas between; 412 when "
-        "it has changed since. An ETag is as good with another key, which may see more or less. `*` is any, a weak one "
-        "(`W/`) none.",
+        "description": "The ETag of the appointment as the caller knows it, or several, separated by commas; 412 if "
+        "it has changed since. An ETag is valid with other keys too, whatever their scopes. `*` matches any; a weak "
+        "ETag (`W/`) matches none.",
         "schema": {"type": "string"},
         "example": ETAG,
     },
@@ -105,7 +109,7 @@ PARAMETERS: dict[str, Json] = {
         "in": "header",
         "name": "Prefer",
         "description": "`wait=N`: answer when something changes, or after N seconds (RFC 7240). A write with "
-        "`handling=lenient` takes what the account's catalogue does not list.",
+        "`handling=lenient` is accepted even if the account's catalogue does not list what it names.",
         "schema": {"type": "string"},
         "example": "wait=30",
     },
@@ -124,8 +128,8 @@ SECURITY: dict[str, Json] = {
         "type": "http",
         "scheme": "bearer",
         "bearerFormat": "cak_...",
-        "description": "An API key: `cobalt-appointments keys create`. Its scopes: `read`; `write`; `phi` sees MRNs "
-        "and notes unmasked; `ops`. An operation names the scope that it needs.",
+        "description": "An API key, made by `cobalt-appointments keys create`. Scopes: `read`; `write`; `phi`, which "
+        "shows MRNs and notes unmasked; `ops`. Each operation names the scope that it needs.",
     },
     "signature": {
         "type": "apiKey",
@@ -138,13 +142,13 @@ SECURITY: dict[str, Json] = {
 SCHEMAS: dict[str, Json] = {
     "Problem": {
         "type": "object",
-        "description": "What is wrong and how to mend it (RFC 9457), never with a value from the request.",
+        "description": "What is wrong and how to fix it (RFC 9457). It never contains a value from the request.",
         "required": ["type", "title", "status", "detail"],
         "properties": {
             "type": {"type": "string", "format": "uri", "description": "The kind of problem"},
             "title": {"type": "string", "description": "The kind of problem, for people"},
             "status": {"type": "integer", "minimum": 400, "maximum": 599, "description": "The HTTP status"},
-            "detail": {"type": "string", "description": "What is wrong, and how to mend it"},
+            "detail": {"type": "string", "description": "What is wrong, and how to fix it"},
             "errors": {
                 "type": "array",
                 "description": "Each wrong field or parameter",
@@ -160,8 +164,8 @@ SCHEMAS: dict[str, Json] = {
             "pointer": {
                 "type": "string",
                 "format": "json-pointer",
-                "description": "Where: into the body, or `/query/NAME`; to the whole of either for a name that is none "
-                "of the API's, which is not repeated",
+                "description": "A place in the body, or `/query/NAME`. For an unknown name, which is not repeated, it "
+                "points to the whole body or query",
             },
             "detail": {"type": "string", "description": "What is wrong with it"},
         },
@@ -170,21 +174,21 @@ SCHEMAS: dict[str, Json] = {
 
 _WHEN = {
     HTTPStatus.BAD_REQUEST: "The request cannot be read: its body, a header or a cursor.",
-    HTTPStatus.UNAUTHORIZED: "There is no API key that is valid now.",
+    HTTPStatus.UNAUTHORIZED: "The API key is missing or not valid.",
     HTTPStatus.FORBIDDEN: "The API key lacks the scope.",
-    HTTPStatus.NOT_FOUND: "There is no such thing.",
-    HTTPStatus.NOT_ACCEPTABLE: "It cannot be had in any form that `Accept` names.",
-    HTTPStatus.GONE: "What this goes on from is no more.",
-    HTTPStatus.CONFLICT: "It is not in a state that allows this, or a request with this Idempotency-Key is under way.",
-    HTTPStatus.PRECONDITION_FAILED: "The appointment has changed: it is not what `If-Match` names.",
+    HTTPStatus.NOT_FOUND: "It does not exist.",
+    HTTPStatus.NOT_ACCEPTABLE: "It is not available in any type that `Accept` names.",
+    HTTPStatus.GONE: "The cursor belongs to a database that no longer exists.",
+    HTTPStatus.CONFLICT: "The state does not allow this, or a request with this Idempotency-Key is in progress.",
+    HTTPStatus.PRECONDITION_FAILED: "The appointment has changed: its ETag is not in `If-Match`.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large.",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is not sent as JSON.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "Fields or parameters are missing or wrong, or an Idempotency-Key was used for "
     "another request.",
     HTTPStatus.TOO_MANY_REQUESTS: "Too many requests with this API key.",
-    HTTPStatus.INTERNAL_SERVER_ERROR: "It is our fault.",
-    HTTPStatus.SERVICE_UNAVAILABLE: "PostgreSQL is away or too slow, or too much is under way.",
-    HTTPStatus.HTTP_VERSION_NOT_SUPPORTED: "HTTP/1.0 cannot tell a file that broke off from a whole one.",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "The service failed.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "PostgreSQL is unavailable or too slow, or the service is overloaded.",
+    HTTPStatus.HTTP_VERSION_NOT_SUPPORTED: "HTTP/1.0 cannot distinguish a truncated file from a complete one.",
 }
 _BESIDES = {
     HTTPStatus.UNAUTHORIZED: ("WWW-Authenticate",),
@@ -195,7 +199,7 @@ _BESIDES = {
     HTTPStatus.SERVICE_UNAVAILABLE: ("Retry-After",),
 }
 LEFT = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
-"""What is left of a key's requests, in every answer to a key that has a limit."""
+"""The rate limit headers, in every answer to a key that has a limit."""
 _EXAMPLE_ERRORS = {HTTPStatus.UNPROCESSABLE_ENTITY: {"/mrn": "Missing data for required field."}}
 
 
@@ -213,12 +217,12 @@ def path_parameter(name: str) -> Json:
 
 
 def headers(*names: str) -> dict[str, Json]:
-    """Refer to response headers."""
+    """Return references to response headers."""
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
 def problem_name(status: int) -> str:
-    """Name the component of a problem's response."""
+    """Return the name of the component of a problem's response."""
     return HTTPStatus(status).phrase.title().replace(" ", "")
 
 

@@ -1,4 +1,4 @@
-"""The one address that Flask does not serve, described by hand: where Cobalt sends its events."""
+"""The address to which Cobalt sends events. Flask does not serve it, so it is described by hand."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ _FAILED: Json = _CREATED | {
 SCHEMAS: dict[str, Json] = {
     "CobaltEvent": {
         "type": "object",
-        "description": "Cobalt's envelope. What differs is kept too, in quarantine, if the signature fits.",
+        "description": "Cobalt's envelope. A signed body of another shape is kept too, in quarantine.",
         "required": ["id", "type", "data"],
         "properties": {
-            "id": {"type": "string", "description": "The same event always has the same"},
+            "id": {"type": "string", "description": "Stays the same when the event is sent again"},
             "access_token_reference_id": {"type": "string", "description": "The linked EHR account"},
             "object": {"type": "string", "description": "`event`"},
             "created": {"type": "string", "description": "When it happened, on Cobalt's clock"},
@@ -59,7 +59,7 @@ SCHEMAS: dict[str, Json] = {
         "type": "object",
         "required": ["event_id", "disposition"],
         "properties": {
-            "event_id": {"type": ["string", "null"], "description": "Null when it could not be read"},
+            "event_id": {"type": ["string", "null"], "description": "Null if it could not be read"},
             "disposition": {
                 "type": "string",
                 "enum": [one.value for one in Disposition],
@@ -90,14 +90,14 @@ def _taken(description: str, disposition: str) -> Json:
 OPERATION: Json = {
     "tags": ["webhooks"],
     "operationId": "takeWebhook",
-    "summary": "Take an event of Cobalt's.",
-    "description": "For Cobalt only. Answered within two seconds, with a 2xx only for what is on disk and a 4xx only "
-    "for what is not Cobalt's. Any event may come any number of times, in any order.",
+    "summary": "Take an event from Cobalt.",
+    "description": "For Cobalt only. The answer comes within two seconds. It is 2xx only if the event is on disk, and "
+    "4xx only if it is not from Cobalt. Events may come repeatedly and in any order.",
     "security": [{"signature": []}],
     "parameters": [{"$ref": "#/components/parameters/X-Request-Id"}],
     "requestBody": {
-        "description": "Whatever content type it is sent with, the bytes count; what is no event is quarantined, "
-        "and so is another body under the id of a known event.",
+        "description": "The content type does not matter. A body that is not an event is quarantined, and so is a "
+        "different body under the id of a known event.",
         "content": {
             "application/json": {
                 "schema": {"anyOf": [{"$ref": "#/components/schemas/CobaltEvent"}, {}]},
@@ -106,8 +106,8 @@ OPERATION: Json = {
         },
     },
     "responses": {
-        "200": _taken("Applied, or nothing was to be done.", "applied"),
-        "202": _taken("Kept, to be looked at or applied later: in quarantine, or on local disk.", "spooled"),
+        "200": _taken("Applied, or there was nothing to do.", "applied"),
+        "202": _taken("Kept for later: in quarantine, or on local disk.", "spooled"),
         **{str(status): {"$ref": f"#/components/responses/{problem_name(status)}"} for status in STATUSES},
     },
 }

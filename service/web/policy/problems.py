@@ -47,15 +47,15 @@ _STATUS = {
 }
 DETAILS = {
     HTTPStatus.BAD_REQUEST: "The request cannot be read; the body must be one JSON document in UTF-8.",
-    HTTPStatus.NOT_FOUND: "There is nothing under this address.",
-    HTTPStatus.METHOD_NOT_ALLOWED: "This address does not take this method; the header Allow says which it takes.",
-    HTTPStatus.NOT_ACCEPTABLE: "This address answers in none of the types that the header Accept names.",
-    HTTPStatus.PRECONDITION_FAILED: "It has changed since: its ETag is not one that the header If-Match names.",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is larger than this address takes.",
+    HTTPStatus.NOT_FOUND: "There is nothing at this address.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "This address does not accept this method; the header Allow lists its methods.",
+    HTTPStatus.NOT_ACCEPTABLE: "This address has none of the types that the header Accept names.",
+    HTTPStatus.PRECONDITION_FAILED: "It has changed since: its ETag is not in the header If-Match.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is larger than this address accepts.",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body must be sent with Content-Type: application/json.",
-    HTTPStatus.UNPROCESSABLE_ENTITY: "Some fields are missing or wrong; `errors` names each and the fix.",
-    HTTPStatus.HTTP_VERSION_NOT_SUPPORTED: "A whole file needs HTTP/1.1, where one that breaks off can be told.",
-    HTTPStatus.INTERNAL_SERVER_ERROR: "This is our fault; the request id leads to what happened.",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "Some fields are missing or wrong; `errors` names each, and how to fix it.",
+    HTTPStatus.HTTP_VERSION_NOT_SUPPORTED: "A whole file needs HTTP/1.1, which can signal that it broke off.",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "The service failed; quote the request id to find out why.",
 }
 
 

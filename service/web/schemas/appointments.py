@@ -26,7 +26,7 @@ def _limit() -> fields.Integer:
     return fields.Integer(
         load_default=50,
         validate=validate.Range(1, MOST_PER_PAGE),
-        metadata={"description": "Rows on a page at most", "example": 20},
+        metadata={"description": "The most rows on a page", "example": 20},
     )
 
 
@@ -34,11 +34,11 @@ class QuarantineQuery(StrictSchema):
     """A page of the quarantine."""
 
     limit = _limit()
-    cursor = fields.String(metadata={"description": "`next_cursor` of the page before", "example": CURSOR})
+    cursor = fields.String(metadata={"description": "`next_cursor` of the previous page", "example": CURSOR})
 
 
 def _time(*, allow_none: bool = False, description: str) -> fields.String:
-    """Show a time that is written already."""
+    """Declare a time that is text already."""
     return fields.String(
         required=True,
         allow_none=allow_none,
@@ -56,7 +56,7 @@ def _shown_or_null(description: str, example: str, *, required: bool = True) -> 
 
 
 def _choice(description: str, choices: Iterable[str], *, allow_none: bool = False) -> fields.String:
-    """Show one of a few words."""
+    """Declare one of a few words."""
     words = list(choices)
     return fields.String(
         required=True,
@@ -77,13 +77,13 @@ def _anything(description: str, example: dict[str, Any]) -> fields.Dict:
 
 
 class RequestOut(Schema):
-    """What was asked for: Cobalt's fields, as the caller gave them."""
+    """The request: Cobalt's fields, as the caller gave them."""
 
-    mrn = _shown("Without the scope `phi` its last two characters", "***89")
+    mrn = _shown("Without the scope `phi`, only its last two characters", "***89")
     location = _shown("The location's id at Cobalt", "123456789")
-    date = _shown_or_null("YYYY-MM-DD, on the clinic's clock", "2025-01-01")
-    time = _shown_or_null("As it was given", "10:00")
-    datetime = _shown_or_null("As it was given", "2025-01-01T10:00:00-05:00", required=False)
+    date = _shown_or_null("YYYY-MM-DD, in the clinic's time zone", "2025-01-01")
+    time = _shown_or_null("As given in the request", "10:00")
+    datetime = _shown_or_null("As given in the request", "2025-01-01T10:00:00-05:00", required=False)
     provider = _shown("The provider's id or name at Cobalt", "Dr. Smith")
     secondary_provider = _shown_or_null("A second provider", "Dr. Jones")
     type = _shown("The visit type", "new_patient")
@@ -97,23 +97,23 @@ class RequestOut(Schema):
 class SubmissionOut(Schema):
     """How far the call to Cobalt has got."""
 
-    state = _choice("Where it is", sorted(state.value for state in Submission))
+    state = _choice("The state", sorted(state.value for state in Submission))
     tries = _count("Calls to Cobalt in the current attempt", 1)
-    last_error = _shown_or_null("What went wrong with the last call", "ReadTimeout")
+    last_error = _shown_or_null("Why the last call failed", "ReadTimeout")
     candidates = fields.List(
         fields.String(metadata={"example": "123456790"}),
         required=True,
-        metadata={"description": "Ids at Cobalt of which a person has to choose one"},
+        metadata={"description": "Ids at Cobalt from which a person must choose"},
     )
-    accepted_at = _time(allow_none=True, description="When Cobalt took it, on our clock")
+    accepted_at = _time(allow_none=True, description="When Cobalt accepted it, on our clock")
 
 
 class ConfirmationOut(Schema):
     """What Cobalt confirmed."""
 
     date_time = _shown_or_null("The start as Cobalt wrote it", "2025-01-01T10:00")
-    timezone = _shown_or_null("The clinic's zone as Cobalt wrote it, mostly IANA", "America/New_York")
-    starts_at = _time(allow_none=True, description="The start in UTC, where the zone is known")
+    timezone = _shown_or_null("The clinic's time zone as Cobalt wrote it, usually an IANA name", "America/New_York")
+    starts_at = _time(allow_none=True, description="The start in UTC, if the time zone is known")
     provider_id = _shown_or_null("At the EHR", "emr_prov_123")
     provider_name = _shown_or_null("At the EHR", "Dr. Smith")
     secondary_provider_id = _shown_or_null("At the EHR", "emr_prov_456")
@@ -133,7 +133,7 @@ class RemedyOut(Schema):
 
 
 class FailureOut(Schema):
-    """Why it failed: a stable category beside Cobalt's own words."""
+    """Why it failed: a stable category and Cobalt's own words."""
 
     category = _choice("The stable category", [category.value for category in Category])
     reason = _shown("Cobalt's own words", "Patient MRN '***89' not found in eCW")
@@ -143,10 +143,10 @@ class FailureOut(Schema):
 
 
 class AppointmentOut(Schema):
-    """One request and what became of it."""
+    """One request and its status."""
 
     object = fields.String(required=True, validate=validate.Equal("appointment"))
-    id = _shown("Ours; ids made later sort later", APPOINTMENT_ID)
+    id = _shown("Our id; newer ids sort later", APPOINTMENT_ID)
     account = _shown("The linked EHR account", "clinic_1")
     status = _choice("`created` is final", [status.value for status in Status])
     attempt = fields.Integer(
@@ -154,23 +154,23 @@ class AppointmentOut(Schema):
         validate=validate.Range(1),
         metadata={"description": "Each correction or resubmission adds one", "example": 1},
     )
-    cobalt_appointment_id = _shown_or_null("Known once Cobalt took it", "123456790")
-    cobalt_job_id = _shown_or_null("Of the operation at Cobalt, where it names one", "4711")
+    cobalt_appointment_id = _shown_or_null("Known once Cobalt has accepted the request", "123456790")
+    cobalt_job_id = _shown_or_null("The operation at Cobalt, if Cobalt named one", "4711")
     request = fields.Nested(RequestOut, required=True)
     submission = fields.Nested(SubmissionOut, required=True)
     confirmation = fields.Nested(ConfirmationOut, required=True, allow_none=True)
     failure = fields.Nested(FailureOut, required=True, allow_none=True)
     overdue = fields.Boolean(
-        required=True, metadata={"description": "It processes for longer than it should", "example": False}
+        required=True, metadata={"description": "Whether it has been processing for too long", "example": False}
     )
-    conflicts = _count("Failures that Cobalt told of an appointment which is `created`")
+    conflicts = _count("Failures that Cobalt reported although the appointment is `created`")
     discrepancies = fields.List(
         fields.String(metadata={"example": "start"}),
         required=True,
-        metadata={"description": "In what the outcome differs from what was asked for"},
+        metadata={"description": "Fields in which the outcome differs from the request"},
     )
-    metadata = _anything("The caller's own", {"order": "o-17"})
-    created_at = _time(description="When it was asked for")
+    metadata = _anything("The caller's own data", {"order": "o-17"})
+    created_at = _time(description="When it was requested")
     updated_at = _time(description="When anything about it last changed")
     settled_at = _time(allow_none=True, description="When the outcome became known")
     version = fields.Integer(
@@ -181,7 +181,7 @@ class AppointmentOut(Schema):
 
 
 class ListedAppointmentOut(AppointmentOut):
-    """An appointment in a list: whole, or with those fields only that `fields` names."""
+    """An appointment in a list: whole, or only the fields that `fields` names."""
 
 
 class AppointmentListOut(Schema):
@@ -196,11 +196,11 @@ class TimelineEntryOut(Schema):
 
     at = _time(description="On our clock")
     kind = _shown("What happened", "event")
-    source = _shown("Through what", "webhook")
+    source = _shown("How it arrived", "webhook")
     attempt = fields.Integer(
         allow_none=True,
         validate=validate.Range(1),
-        metadata={"description": "Which it belongs to, where that is known", "example": 1},
+        metadata={"description": "The attempt that it belongs to, if known", "example": 1},
     )
     disposition = _shown_or_null("What became of a delivery", "applied", required=False)
     event_id = _shown_or_null("Cobalt's", "evt_123", required=False)
@@ -212,7 +212,7 @@ class TimelineOut(Schema):
     """Everything that happened to an appointment, in order."""
 
     appointment_id = _shown("Ours", APPOINTMENT_ID)
-    status = _choice("As of now", [status.value for status in Status])
+    status = _choice("The current status", [status.value for status in Status])
     why = _shown("Why it is in this state, in one sentence", "Cobalt has booked it.")
     data = fields.List(fields.Nested(TimelineEntryOut), required=True)
 
@@ -221,29 +221,29 @@ class QuarantinedSummaryOut(Schema):
     """Authentic bytes that could not be taken as an event, as a list shows them."""
 
     id = _shown("Ours", QUARANTINED_ID)
-    received_at = _time(description="When the bytes first came")
-    source = _choice("Through what", ("webhook", "poll", "spool", "replay"))
-    reason = _shown("Why they could not be taken, without a value from them", "not JSON")
+    received_at = _time(description="When the bytes first arrived")
+    source = _choice("How they arrived", ("webhook", "poll", "spool", "replay"))
+    reason = _shown("Why they could not be taken as an event; contains no value from them", "not JSON")
     size = _count("Bytes", 512)
-    deliveries = _count("How often they came", 1)
-    replayed_at = _time(allow_none=True, description="When a replay could take them as an event")
+    deliveries = _count("How often they arrived", 1)
+    replayed_at = _time(allow_none=True, description="When a replay succeeded")
     event_id = _shown_or_null("The event that a replay made of them", "evt_123")
-    contradicts = _shown_or_null("The event that came before under their id, with another body", "evt_123")
-    dismissed_at = _time(allow_none=True, description="When a person said that they need nothing more")
-    decided_by = _shown_or_null("Who dismissed them, or took them for an event of their own", "operations")
+    contradicts = _shown_or_null("The known event with the same id and another body", "evt_123")
+    dismissed_at = _time(allow_none=True, description="When a person dismissed them")
+    decided_by = _shown_or_null("Who dismissed them, or accepted them as an event of their own", "operations")
 
 
 class QuarantinedOut(QuarantinedSummaryOut):
     """Authentic bytes that could not be taken as an event."""
 
-    content = _shown("Only with the scope `phi`; bytes that are no text are escaped", "{broken", required=False)
+    content = _shown("Only with the scope `phi`; bytes that are not text are escaped", "{broken", required=False)
     said_digest = _shown_or_null(
-        "SHA-256 of what they say, however it is written; of what contradicts an event, with the scope `phi`",
+        "SHA-256 of what they say, independent of formatting; only if they contradict an event, with the scope `phi`",
         "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
         required=False,
     )
     recorded_digest = _shown_or_null(
-        "The same of the event that they contradict",
+        "The same digest of the event that they contradict",
         "60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752",
         required=False,
     )
@@ -267,6 +267,6 @@ class ReplayOut(Schema):
 
 
 class HealthOut(Schema):
-    """Whether something is well."""
+    """The result of a health check."""
 
     status = fields.String(required=True, validate=validate.Equal("ok"))

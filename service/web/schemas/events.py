@@ -26,31 +26,32 @@ class EventsQuery(StrictSchema):
 
     disposition = fields.String(validate=validate.OneOf(KEPT), metadata={"description": "What became of it"})
     source = fields.String(
-        validate=validate.OneOf([source.value for source in Source]), metadata={"description": "How it came first"}
+        validate=validate.OneOf([source.value for source in Source]), metadata={"description": "How it first arrived"}
     )
     type = fields.String(
-        validate=storable, metadata={"description": "Cobalt's word for it", "example": "appointment.failed"}
+        validate=storable, metadata={"description": "Cobalt's name of the type", "example": "appointment.failed"}
     )
     cobalt_appointment_id = fields.String(
         validate=storable, metadata={"description": "The appointment's id at Cobalt", "example": "123456790"}
     )
     appointment_id = fields.String(
-        validate=storable, metadata={"description": "Our appointment that it belongs to", "example": APPOINTMENT_ID}
+        validate=storable,
+        metadata={"description": "Our id of the appointment that it belongs to", "example": APPOINTMENT_ID},
     )
     of_another_account = fields.Boolean(
         truthy={"true"},
         falsy={"false"},
-        metadata={"description": "Whether they wait because the appointment that they name is of another account"},
+        metadata={"description": "Whether they wait because the appointment that they name belongs to another account"},
     )
     received_from = Instant(metadata={"description": "Only those received at this time or later"})
     received_to = Instant(metadata={"description": "Only those received before this time"})
     limit = fields.Integer(
         load_default=50,
         validate=validate.Range(1, MOST_PER_PAGE),
-        metadata={"description": "Events on a page at most", "example": 20},
+        metadata={"description": "The most events on a page", "example": 20},
     )
     cursor = fields.String(
-        metadata={"description": "`next_cursor` of the page before; it carries the filters", "example": CURSOR}
+        metadata={"description": "`next_cursor` of the previous page; it carries the filters", "example": CURSOR}
     )
 
 
@@ -60,7 +61,7 @@ class EventOut(Schema):
     object = fields.String(required=True, validate=validate.Equal("event"))
     id = fields.String(required=True, metadata={"description": "Cobalt's", "example": "evt_123"})
     type = fields.String(
-        required=True, metadata={"description": "Cobalt's word for what happened", "example": "appointment.failed"}
+        required=True, metadata={"description": "Cobalt's name of the type of event", "example": "appointment.failed"}
     )
     disposition = fields.String(
         required=True, validate=validate.OneOf(KEPT), metadata={"description": "What became of it"}
@@ -68,7 +69,7 @@ class EventOut(Schema):
     source = fields.String(
         required=True,
         validate=validate.OneOf([source.value for source in Source]),
-        metadata={"description": "How it came first"},
+        metadata={"description": "How it first arrived"},
     )
     account_reference = fields.String(
         required=True, allow_none=True, metadata={"description": "The linked EHR account, as Cobalt names it"}
@@ -78,15 +79,15 @@ class EventOut(Schema):
         allow_none=True,
         validate=validate.OneOf(WAITED_FOR),
         metadata={
-            "description": "What one that is unmatched waits for: that its appointment becomes known; that Cobalt has "
-            "taken the latest correction; or that a person says whether its account is the appointment's"
+            "description": "What an unmatched event waits for: `appointment`, to become known; `attempt`, for Cobalt "
+            "to accept the latest correction; `account`, for a person to decide whether the account is the right one"
         },
     )
     repeats = fields.String(
         required=True,
         allow_none=True,
         metadata={
-            "description": "The event that had told this outcome before, under another id: the two count once",
+            "description": "The earlier event that reported the same outcome under another id; the two count once",
             "example": "evt_122",
         },
     )
@@ -98,7 +99,7 @@ class EventOut(Schema):
     appointment_id = fields.String(
         required=True,
         allow_none=True,
-        metadata={"description": "Our appointment that it belongs to", "example": APPOINTMENT_ID},
+        metadata={"description": "Our id of the appointment that it belongs to", "example": APPOINTMENT_ID},
     )
     mrn = fields.String(
         required=True, allow_none=True, metadata={"description": "Masked without the scope `phi`", "example": "***89"}
@@ -106,14 +107,14 @@ class EventOut(Schema):
     occurred_at = fields.String(required=True, metadata={"description": "On Cobalt's clock", "format": "date-time"})
     received_at = fields.String(required=True, metadata={"description": "On our clock", "format": "date-time"})
     age_seconds = fields.Integer(
-        required=True, allow_none=True, metadata={"description": "How long it has waited, while it is unmatched"}
+        required=True, allow_none=True, metadata={"description": "How long it has waited, if it is unmatched"}
     )
     data = fields.Raw(
         required=True,
         allow_none=True,
         metadata={
-            "description": "What it says. Without the scope `phi` masked, and null for types that settle nothing; "
-            "null also where retention has removed it"
+            "description": "What it says. Masked without the scope `phi`, and then null for types that settle nothing. "
+            "It is also null if retention has removed it"
         },
     )
 

@@ -39,13 +39,13 @@ def _seconds(description: str) -> fields.Float:
 
 
 class StatsQuery(StrictSchema):
-    """Of which account, and for which period."""
+    """The account and the period."""
 
     account = fields.String(validate=storable, metadata={"description": "Only the appointments of this account"})
     bucket = fields.String(
         load_default="hour",
         validate=validate.OneOf(["hour", "day"]),
-        metadata={"description": "How long each bucket is; days are UTC's"},
+        metadata={"description": "The length of each bucket; days are in UTC"},
     )
     from_ = Instant(
         data_key="from",
@@ -60,9 +60,9 @@ class StatsQuery(StrictSchema):
 
 
 class OldestOut(Schema):
-    """What has waited longest."""
+    """The request that has waited longest."""
 
-    requested_at = _time("When it was asked for")
+    requested_at = _time("When it was requested")
     age_seconds = _seconds("How long ago that was")
 
 
@@ -70,7 +70,7 @@ class PileOut(Schema):
     """Something that waits."""
 
     count = _count("How many")
-    oldest_at = _time("Since when the first of them waits; null where there is none")
+    oldest_at = _time("Since when the oldest has waited; null if there is none")
     oldest_age_seconds = _seconds("How long that is")
 
 
@@ -101,10 +101,10 @@ class LearnedFromOut(Schema):
     """How the outcomes of the period were learned."""
 
     webhook = _count("By a webhook")
-    spool = _count("By a webhook that waited on disk while PostgreSQL was away")
-    replay = _count("By a webhook that was quarantined, and read later")
-    poll = _count("By asking Cobalt, because the webhook stayed away")
-    other = _count("By no event: from Cobalt's reply to the request, or because nobody will ever know")
+    spool = _count("By a webhook that waited on disk while PostgreSQL was unavailable")
+    replay = _count("By a webhook that was quarantined and replayed later")
+    poll = _count("By asking Cobalt, because no webhook arrived")
+    other = _count("Without an event: from Cobalt's reply to the request, or because no evidence was found")
 
 
 class OutcomesOut(Schema):
@@ -116,12 +116,12 @@ class OutcomesOut(Schema):
     missed_webhook_rate = fields.Float(
         required=True,
         allow_none=True,
-        metadata={"description": "`poll`, as a part of those that an event told; null without any"},
+        metadata={"description": "The share of `poll` among outcomes that came by an event; null if there are none"},
     )
 
 
 class BucketOut(Schema):
-    """The appointments that were asked for in one hour or day, as they are now."""
+    """The appointments that were requested in one hour or day, in their current state."""
 
     from_ = fields.String(
         required=True,
@@ -131,31 +131,33 @@ class BucketOut(Schema):
     )
     submitted = _count("How many; the sum of `status`")
     status = _counts("How many have each status")
-    failure_category = _counts("Why those failed that did; only categories that occur")
+    failure_category = _counts("Failures by category; only categories that occur")
 
 
 class StatsOut(Schema):
-    """Counts of appointments, and how well it goes. Everything in one answer is of one moment, `as_of`."""
+    """Counts of appointments, outcome times and backlogs, all as of one moment, `as_of`."""
 
     object = fields.String(required=True, validate=validate.Equal("stats"))
-    as_of = _time("When this was so")
+    as_of = _time("The moment of all these figures")
     account = fields.String(required=True, allow_none=True, metadata={"description": "Null for all accounts"})
-    submitted = _count("How many appointments were ever asked for: the sum of `status`")
+    submitted = _count("How many appointments were ever requested: the sum of `status`")
     status = _counts("How many have each status now")
-    submission = _counts("How far the call to Cobalt has got, of each appointment")
-    failure_category = _counts("Why those failed that did")
+    submission = _counts("How many appointments are in each state of the call to Cobalt")
+    failure_category = _counts("Failures by category")
     failure_code = _counts(
         "How many failed with each of Cobalt's codes, as Cobalt spells it; what is rare or hardly a code is `other`"
     )
     oldest_processing = fields.Nested(OldestOut, required=True, allow_none=True)
     accounts = _counts("How many linked accounts have each health")
     unmatched = fields.Nested(
-        PileOut, required=True, metadata={"description": "Events that no appointment is known for, of all accounts"}
+        PileOut, required=True, metadata={"description": "Events without a known appointment, of all accounts"}
     )
     of_another_account = fields.Nested(
         PileOut,
         required=True,
-        metadata={"description": "Those of them that name an appointment of another account: a person has to look"},
+        metadata={
+            "description": "Unmatched events that name an appointment of another account; a person must look at them"
+        },
     )
     quarantined = fields.Nested(
         PileOut, required=True, metadata={"description": "Webhooks that could not be read yet, of all accounts"}
@@ -164,7 +166,7 @@ class StatsOut(Schema):
         PileOut,
         required=True,
         allow_none=True,
-        metadata={"description": "Webhooks on the disk of this instance; null where its disk does not answer"},
+        metadata={"description": "Webhooks on the disk of this instance; null if its disk does not answer"},
     )
     period = fields.Nested(PeriodOut, required=True)
     outcomes = fields.Nested(OutcomesOut, required=True)

@@ -94,13 +94,13 @@ def test_what_no_key_opens_is_left_and_named(
     before = {row["name"]: bytes(row["access_token"]) for row in rows(engine, "accounts")}
     monkeypatch.setenv("ENCRYPTION_KEYS", f"{NEW},{OLD}")
     ran = run("keys", "encryption", "rotate")
-    assert (ran.code, ran.out) == (1, "3 encrypted anew, 0 had the first key already, 1 left\n")
+    assert (ran.code, ran.out) == (1, "3 re-encrypted, 0 had the first key already, 1 left\n")
     assert ran.err == "ENCRYPTION_KEYS: none of them decrypts the access token of lost\n"
     after = {row["name"]: bytes(row["access_token"]) for row in rows(engine, "accounts")}
     assert after["lost"] == before["lost"]
     monkeypatch.setenv("ENCRYPTION_KEYS", f"{NEW},{LOST}")
     ran = run("keys", "encryption", "rotate")
-    assert (ran.code, ran.out, ran.err) == (0, "1 encrypted anew, 3 had the first key already, 0 left\n", "")
+    assert (ran.code, ran.out, ran.err) == (0, "1 re-encrypted, 3 had the first key already, 0 left\n", "")
 
 
 def test_without_a_key_it_says_so(run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:

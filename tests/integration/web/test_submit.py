@@ -101,7 +101,7 @@ def test_our_own_export_can_be_taken_again(run: Run, api: Api, mrn: str, accept:
     assert ran.code == 0, ran.err
     first, second = listed(api)
     assert first["request"] == second["request"]
-    assert f"line 2: look at this: names the patient and start of {first['id']}\n" in ran.err
+    assert f"line 2: warning: names the patient and start of {first['id']}\n" in ran.err
 
 
 # Bad files: nothing is taken.
@@ -181,13 +181,13 @@ def test_somebody_who_has_looked_may_say_that_digits_are_right(
 def test_what_is_probably_a_mistake_is_pointed_out(run: Run, api: Api, csv_file: Callable[..., str]) -> None:
     file = csv_file(HEADER, GOOD, GOOD.replace("Dr. Smith", "Dr. Jones"), row(77))
     looked = run("submit", "--dry-run", file)
-    assert "line 3: look at this: names the same patient and start as line 2\n" in looked.err
+    assert "line 3: warning: names the same patient and start as line 2\n" in looked.err
     assert run("submit", file).code == 0
     assert len(listed(api)) == 3
     with_a_blank = GOOD.replace("000123", "000123\u00a0")
     looked = run("submit", "--dry-run", csv_file(HEADER, with_a_blank.replace("Smith", "Low"), with_a_blank + "note"))
-    assert "line 2: look at this: names the patient and start of appt_" in looked.err
-    assert "line 3: look at this: names the same patient and start as line 2\n" in looked.err
+    assert "line 2: warning: names the patient and start of appt_" in looked.err
+    assert "line 3: warning: names the same patient and start as line 2\n" in looked.err
 
 
 def test_a_start_that_the_clocks_of_the_account_skip_is_refused(
@@ -211,8 +211,8 @@ def test_the_same_file_again_shows_what_there_is(
     work_once(engine, settings, {"000002": cobalt.Rejected(400, "No such location", datetime.now(UTC))})
     again = run("submit", csv_file(HEADER, row(1), row(2)))
     assert (again.code, again.out) == (0, first.out)
-    assert re.search(r"line 2: asked for on [-0-9]{10} [0-9:]{5}Z: processing\n", again.err)
-    assert re.search(r"line 3: asked for on [-0-9]{10} [0-9:]{5}Z: failed \(rejected_by_cobalt\)\n", again.err)
+    assert re.search(r"line 2: requested on [-0-9]{10} [0-9:]{5}Z: processing\n", again.err)
+    assert re.search(r"line 3: requested on [-0-9]{10} [0-9:]{5}Z: failed \(rejected_by_cobalt\)\n", again.err)
     assert "0 taken, 2 had been asked for before (1 failed: " in again.err
     assert len(listed(api)) == 2
 
