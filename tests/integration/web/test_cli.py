@@ -101,7 +101,7 @@ def test_a_misspelt_setting_is_named_without_its_value(
     monkeypatch.setenv("DATABSE_URL", "postgresql://canary")
     ran = run("keys", "list")
     assert ran.code == 0
-    assert ran.err == "DATABSE_URL in the environment is no setting; was DATABASE_URL meant?\n"
+    assert ran.err == "DATABSE_URL in the environment is not a setting; did you mean DATABASE_URL?\n"
 
 
 LISTS = (
