@@ -44,8 +44,6 @@ DAY = timedelta(days=1)
 WALKS_AT_ONCE = 2
 LEASE_MARGIN = timedelta(seconds=15)
 """How long applying a page may take, beyond the call that fetches it."""
-SHARED_FOR = timedelta(seconds=5)
-"""How long a walk answers questions at least, however short ``ASK_INTERVAL`` is: questions wait while it walks."""
 FOR_THE_WEBHOOK = timedelta(seconds=15)
 """How young an event is left to its webhook: Cobalt sends it twice within 8 seconds [P]."""
 
@@ -120,8 +118,7 @@ class Sweeper:
         with self._walking[account]:
             with transaction(self._engine) as session:
                 swept_at = sweeps.swept_at(session, account)
-            shared_for = max(self._settings.ask_interval, SHARED_FOR)
-            is_fresh = swept_at is not None and datetime.now(UTC) - swept_at < shared_for
+            is_fresh = swept_at is not None and datetime.now(UTC) - swept_at < self._settings.ask_interval
             return is_fresh or self._sweep(account, None, timedelta(0)) is not None
 
     def sweep(self, account: str, *, since: datetime | None = None, leave: timedelta = timedelta(0)) -> Swept | None:

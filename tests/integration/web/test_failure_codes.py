@@ -9,7 +9,7 @@ from service.postgres.queries.stats import OTHER, bounded_codes
 from service.usecases.upkeep.keep_counts import fold_counts, recount
 from tests.integration.web.conftest import webhook_body
 from tests.integration.web.test_patients_crawl import deliver
-from tests.records import rows
+from tests.records import rows, until
 
 if TYPE_CHECKING:
     from tests.integration.web.conftest import Api, Book
@@ -49,8 +49,8 @@ def test_a_new_code_is_found_and_counted(api: Api, book: Book) -> None:
     assert odd not in found(api, "x" * 101)
     assert counted(api) == {NEW: 2, "PATIENT_NOT_FOUND": 1}
     assert (counted(api, "clinic_1"), counted(api, "clinic_9")) == (counted(api), {})
-    scraped = api.client.get("/metrics").get_data(as_text=True)
-    assert f'appointments_failed_by_code{{code="{NEW}"}} 2.0' in scraped
+    sample = f'appointments_failed_by_code{{code="{NEW}"}} 2.0'
+    until(lambda: sample in api.client.get("/metrics").get_data(as_text=True))  # it is asked for every few seconds
     lines = api.get("/v1/appointments", headers={"Accept": "text/csv"}).text.removeprefix("\ufeff").splitlines()
     shown = {one["id"]: one["failure_codes"] for one in csv.DictReader(lines)}
     assert (shown[one], shown[both]) == (NEW, f"{NEW};PATIENT_NOT_FOUND;{NEW}")

@@ -95,7 +95,7 @@ def test_commands_put_it_right(run: Callable[..., Ran], api: Api, book: Book, on
 
     ran = run("accounts", "reference", "clinic_1", "user_9")
 
-    assert (ran.code, ran.out) == (0, "1 events had waited for this\n")
+    assert (ran.code, ran.out) == (0, "1 events waited for this, and were applied\n")
     assert api.read(f"/v1/appointments/{two}")["status"] == "failed"
     assert api.read(f"/v1/appointments/{one}")["status"] == "processing"
     assert "user_9" in run("accounts", "list").out

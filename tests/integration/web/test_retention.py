@@ -366,7 +366,7 @@ def test_the_command_tells_what_it_would_remove_and_what_it_removed(
     assert numbers[0] == numbers[1] == ["10", "1", "2", "10", "2", "1", "5"]
     assert set(numbers[2]) == {"0"}
     assert "would_be_removed" in told[3].stdout
-    assert all("1 quarantined records stay" in one.stderr for one in told)
+    assert all("1 quarantined records were kept" in one.stderr for one in told)
 
 
 @pytest.mark.parametrize(

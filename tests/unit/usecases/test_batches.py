@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from service.errors import BatchesFullError, DatabaseUnavailableError, TooSlowError
-from service.usecases.events.batches import GATHERING, Batches, in_a_thread
+from service.usecases.events import batches as group_commit
+from service.usecases.events.batches import Batches, in_a_thread
 from tests.records import until
 from tests.web_client import start, wait_for
 
@@ -76,13 +77,16 @@ def test_what_comes_while_one_is_written_shares_the_next_batch(writer: Writer) -
     assert [len(batch) for batch in writer.begun] == [1, 8, 8, 4]
 
 
-def test_what_comes_right_after_a_batch_of_several_shares_the_next(writer: Writer) -> None:
+def test_what_comes_right_after_a_batch_of_several_shares_the_next(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_commit, "GATHERING", 1.0)  # longer than any pause of a busy machine
     batches = batches_of(writer)
 
     async def send() -> None:
         await asyncio.gather(*(batches.put(number, within=5) for number in (1, 2)))
         third = asyncio.ensure_future(batches.put(3, within=5))
-        await asyncio.sleep(GATHERING / 4)
+        await asyncio.sleep(0.01)
         await asyncio.gather(third, batches.put(4, within=5))
 
     wait_for(send())
