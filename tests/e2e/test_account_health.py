@@ -111,7 +111,8 @@ def break_and_mend(cobalt: Cobalt, engine: Engine, seconds: float) -> Watched:
     until(lambda: accepted(engine, "clinic_2") == 50, 60)
     seconds_of_the_others = time.monotonic() - others_began
     shown = cobalt.account("clinic_1")
-    assert (shown["reason"], shown["queue_length"]) == ("login_required", WAITING)
+    assert shown["reason"] == "login_required"
+    assert shown["queue_length"] in {WAITING, WAITING - 1}  # one may be under way, as a probe
     assert "Link the account" in shown["remedy"]
     assert cobalt.account("clinic_2")["health"] == "healthy"
 
