@@ -86,15 +86,15 @@ class Drill:
 
     def wait_until_sent(self) -> None:
         # An account of which every call is answered 500 is tried one call at a time.
-        until(lambda: not self.any_is("queued") and not self.any_is("sending"), seconds=60)
+        until(lambda: not self.any_is("queued") and not self.any_is("sending"), seconds=120)
 
     def wait_until_healthy(self) -> None:
         query = "SELECT 1 FROM account_health WHERE health <> 'healthy'"
-        until(lambda: not self.database.execute(query).fetchall())
+        until(lambda: not self.database.execute(query).fetchall(), seconds=60)
 
     def wait_until_settled(self) -> None:
         query = "SELECT 1 FROM appointments WHERE status = 'processing' LIMIT 1"
-        until(lambda: not self.database.execute(query).fetchall(), seconds=30)
+        until(lambda: not self.database.execute(query).fetchall(), seconds=120)
 
     def booked(self) -> dict[str, list[dict[str, Any]]]:
         found: dict[str, list[dict[str, Any]]] = {}
@@ -115,7 +115,7 @@ class Drill:
         return self.database.execute(query).fetchall()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 def test_two_hundred_ambiguous_creates_are_settled_and_none_is_sent_twice(drill: Drill) -> None:
     stack = drill.stack
     drill.faults(lose_reply=1)  # taken, and the connection cut
@@ -132,7 +132,7 @@ def test_two_hundred_ambiguous_creates_are_settled_and_none_is_sent_twice(drill:
     drill.submit()
     drill.wait_until_sent()
     drill.submit()
-    until(lambda: drill.any_is("sending"))
+    until(lambda: drill.any_is("sending"), seconds=60)
     for worker in stack.workers:
         worker.kill()  # between the call and the record
     stack.sandbox.thaw()
@@ -143,10 +143,10 @@ def test_two_hundred_ambiguous_creates_are_settled_and_none_is_sent_twice(drill:
         worker.start()
 
     drill.wait_until_settled()
-    until(lambda: not drill.sandbox.get("/stats").json()["pending_webhooks"])
+    until(lambda: not drill.sandbox.get("/stats").json()["pending_webhooks"], seconds=60)
     booked = drill.booked()
     assert {mrn: len(calls) for mrn, calls in booked.items() if len(calls) > 1} == {}
-    until(lambda: not drill.disagreements(booked), seconds=15)  # late events still count
+    until(lambda: not drill.disagreements(booked), seconds=60)  # late events still count
     assert_settled(drill.rows(), booked)
     assert_sent_once(drill, killed=len(lost))
 
