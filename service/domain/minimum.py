@@ -25,6 +25,7 @@ _OUTCOME = frozenset({
 _LISTED = _OUTCOME | {"created_at", "created_by"}
 _OF_OTHERS = frozenset({"mrn", "patient_mrn", "job_id", "status"})
 _OF_ACCOUNTS = frozenset({"emr_instance_domain", "message", "error_type"})
+_PLAIN = (str, int, float)
 _LISTS = ("appointments", "results")
 
 
@@ -104,7 +105,7 @@ def _chosen(fields: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
 
 
 def _is_plain(value: object) -> bool:
-    return isinstance(value, str | int | float)
+    return isinstance(value, _PLAIN)
 
 
 def _without_needless(fields: dict[str, Any]) -> dict[str, Any]:

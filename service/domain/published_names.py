@@ -45,5 +45,10 @@ def as_envelope(row: Mapping[str, Any]) -> dict[str, Any]:
     whole = next((row[name] for name in WHOLE_EVENT if isinstance(row.get(name), dict)), None)
     if whole is not None and not isinstance(row.get("data"), dict):
         row = {**row, **whole}
-    said = {ours: [row[name] for name in names if row.get(name) is not None] for ours, names in ENVELOPE.items()}
-    return {ours: values[0] for ours, values in said.items() if values}
+    said = {}
+    for ours, names in ENVELOPE.items():
+        for name in names:
+            if (value := row.get(name)) is not None:
+                said[ours] = value
+                break
+    return said

@@ -32,7 +32,10 @@ def find_repeated(event: Event, judged: Iterable[Event], since: datetime | None)
 
 def tells_the_same(event: Event, other: Event) -> bool:
     """Tell whether two events, whatever their ids and dates, say the same of an appointment."""
-    return event.kind is other.kind and said(event) == said(other)
+    if event.kind is not other.kind:
+        return False
+    # What is written alike need not be brought into one form first.
+    return event.payload.get("data") == other.payload.get("data") or said(event) == said(other)
 
 
 def _is_of_one_attempt(event: Event, other: Event, since: datetime | None) -> bool:

@@ -14,7 +14,7 @@ import orjson
 
 from service.domain.comparing import comparable
 from service.domain.exact_json import document
-from service.domain.states import Disposition
+from service.domain.states import Disposition, Status
 from service.postgres.pipeline import COMMIT, Statement, exchange
 from service.postgres.queries.appointments import (
     LOCK,
@@ -51,10 +51,14 @@ WITH held AS ({LOCK.format(cobalt_ids="ARRAY(SELECT json_array_elements_text($1:
 SELECT json_build_object(
   'known', (SELECT coalesce(json_agg(json_build_array(id, payload::text)), '[]') FROM events
             WHERE id = ANY(ARRAY(SELECT json_array_elements_text($2::json)))),
-  'rows', (SELECT coalesce(json_agg(held), '[]') FROM held),
-  'judged', (SELECT coalesce(json_agg(judged), '[]') FROM (
-    {JUDGED.format(appointment_ids="SELECT id FROM held WHERE status <> 'processing'")}) AS judged))
+  'rows', (SELECT coalesce(json_agg(held), '[]') FROM held))
 """,  # noqa: S608 (constants)
+)
+
+_JUDGED = _statement(
+    "judged",
+    "SELECT coalesce(json_agg(judged), '[]')"
+    f"FROM ({JUDGED.format(appointment_ids='SELECT json_array_elements_text($1::json)')}) AS judged",
 )
 
 _NAMED = _statement(
@@ -143,15 +147,18 @@ def read(link: Link, *, held: Collection[str], event_ids: Collection[str], cobal
         ],
     )
     read = orjson.loads(found.get_value(0, 0) or b"{}")
-    rows = read_locked(read["rows"])
-    if read["judged"]:
-        for row in rows.values():
-            row.judged += read_judged(
-                (one["id"], datetime.fromisoformat(one["occurred_at"]), one["payload"])
-                for one in read["judged"]
-                if one["appointment_id"] == row.id
-            )
-    return Found(dict(read["known"]), rows)
+    return Found(dict(read["known"]), read_locked(read["rows"]))
+
+
+def look_back(link: Link, rows: Collection[Locked]) -> PQGen[None]:
+    """Read by which events these appointments were judged; few are asked about twice, and none where nothing is new."""
+    settled = {row.id: row for row in rows if row.standing.status is not Status.PROCESSING}
+    if not settled:
+        return
+    [found] = yield from exchange(link.pgconn, link.prepared, [(_JUDGED, [document(list(settled))])])
+    for one in orjson.loads(found.get_value(0, 0) or b"[]"):
+        at = datetime.fromisoformat(one["occurred_at"])
+        settled[one["appointment_id"]].judged += read_judged([(one["id"], at, one["payload"])])
 
 
 def look_up(link: Link, names: Collection[tuple[str, str]]) -> PQGen[None]:

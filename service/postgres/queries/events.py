@@ -56,9 +56,13 @@ def find_waiting(session: Session, cobalt_id: str) -> Sequence[EventRow]:
 
 JUDGED = """
 SELECT appointment_id, id, occurred_at, payload::text AS payload FROM events
-WHERE appointment_id IN ({appointment_ids}) AND disposition IN ('applied', 'superseded') AND payload <> '{{}}'
+WHERE appointment_id IN ({appointment_ids}) AND payload <> '{{}}'
+  AND (disposition = 'applied' OR disposition = 'superseded' AND repeats IS NULL)
 """
-"""Finds the events by which these appointments were judged, as far as retention has left what they say."""
+"""Finds the events by which these appointments were judged, as far as retention has left what they say.
+
+Each saying once, and what the status rests on: however often Cobalt repeats itself, there is no more to compare.
+"""
 
 _JUDGED = text(JUDGED.format(appointment_ids=":appointment_id"))
 

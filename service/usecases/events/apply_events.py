@@ -145,6 +145,8 @@ def _decide(
         del new[event_id]
     recorded = list(new.values())
     yield from door.look_up(link, _names(recorded, found.rows))
+    named = {arrival.event.cobalt_appointment_id for arrival in recorded if arrival.event.kind}
+    yield from door.look_back(link, [row for cobalt_id, row in found.rows.items() if cobalt_id in named])
     judged = _judge(recorded, found.rows, link.named, now)
     judged.dispositions.update({event_id: noted[event_id] for event_id in judged.dispositions.keys() & noted.keys()})
     opened = [cobalt_id for cobalt_id, row in found.rows.items() if relieve(row)]

@@ -14,6 +14,8 @@ from service.domain.arrivals import Arrival, Source
 from service.domain.events import event_from
 from service.lab.sandbox.settings import ERROR_SHAPES, ROW_SHAPES
 from service.postgres.engine import transaction
+from service.postgres.models import Appointment
+from service.postgres.queries import appointments, events
 from service.usecases.events.apply_events import apply
 from service.usecases.submissions.ask_cobalt import Asker
 from service.usecases.submissions.submit import Submitter
@@ -237,3 +239,16 @@ def test_the_next_attempt_may_fail_as_the_one_before(engine: Engine) -> None:
     assert deliver(engine, raw) == ["applied"]
     assert fetch(engine, as_row(raw, "row_2")) == ["superseded"]
     assert columns(row(engine, one), "status", "failures", "attempt") == ("failed", 1, 2)
+
+
+def test_what_is_compared_does_not_grow_with_every_repeat(engine: Engine) -> None:
+    [one] = submit(engine, "c1")
+    for numbers in ([0], range(1, 50)):
+        deliver(engine, *(failed(f"evt_{n}", "c1", minutes=n, failure_reason="All the same") for n in numbers))
+    deliver(engine, failed("evt_other", "c1", minutes=7))
+    with transaction(engine) as session:
+        locked = appointments.as_locked(session.get_one(Appointment, one))
+        judged = events.find_judged(session, locked)
+    # Each of the two sayings as it came first, and what the status rests on.
+    assert {event.id for event in judged} == {"evt_0", "evt_49", "evt_other"}
+    assert columns(row(engine, one), "failures", "ruling_event_id") == (2, "evt_49")
