@@ -1,8 +1,6 @@
 """`make demo`: every documented outcome of an appointment, from the request to the webhook."""
 
-import shutil
 import sys
-import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from service.lab.processes import PortTakenError, ProcessError, interrupt_once
+from service.lab.directories import run_in_directory
 from service.lab.stack import Stack, chosen_port
 
 WEBHOOKS_TIMEOUT = 20.0  # seconds for all webhooks; the slowest one comes well within two
@@ -90,24 +88,8 @@ def run(*, webhooks: bool = True) -> int:
     Args:
         webhooks: Whether Cobalt's events come by webhook, or are only asked for.
     """
-    interrupt_once()
     console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
-    directory = Path(tempfile.mkdtemp(prefix="cobalt-demo-"))
-    code = 1
-    try:
-        code = _run(console, directory, webhooks=webhooks)
-    except (ProcessError, PortTakenError) as error:
-        console.print(str(error), style="red", markup=False)
-    except httpx.HTTPError as error:
-        console.print(f"the service did not answer as it should: {error}", style="red", markup=False)
-    except KeyboardInterrupt:
-        console.print("interrupted")
-        code = 130
-    if code == 1:
-        console.print(f"the logs are in {directory / 'logs'}", soft_wrap=True)
-    else:
-        shutil.rmtree(directory, ignore_errors=True)
-    return code
+    return run_in_directory("cobalt-demo-", console, lambda directory: _run(console, directory, webhooks=webhooks))
 
 
 def _run(console: Console, directory: Path, *, webhooks: bool) -> int:

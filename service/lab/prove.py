@@ -1,19 +1,14 @@
 """`make prove`: nothing lost and nothing doubled, while everything breaks that breaks in production."""
 
-import shutil
-import tempfile
 import time
 from pathlib import Path
 
-import httpx
-import psycopg
-
+from service.lab.directories import run_in_directory
 from service.lab.drill.course import run_course
 from service.lab.drill.plan import Plan
 from service.lab.drill.progress import Progress
 from service.lab.drill.report import print_account, write_account
 from service.lab.drill.scene import set_up
-from service.lab.processes import PortTakenError, ProcessError, interrupt_once
 
 
 def run(plan: Plan, report: Path | None = None) -> int:
@@ -23,24 +18,13 @@ def run(plan: Plan, report: Path | None = None) -> int:
         plan: what to do.
         report: a file to write the account to, as JSON.
     """
-    interrupt_once()
     progress = Progress()
-    directory = Path(tempfile.mkdtemp(prefix="cobalt-prove-"))
-    code = 1
-    try:
-        code = _run(plan, directory, progress, report)
-    except (ProcessError, PortTakenError) as error:
-        progress.console.print(str(error), style="red", markup=False)
-    except (httpx.HTTPError, psycopg.Error) as error:
-        progress.console.print(f"the drill broke off: {type(error).__name__}: {error}", style="red", markup=False)
-    except KeyboardInterrupt:
-        progress.console.print("interrupted")
-        code = 130
-    if code == 1:
-        progress.console.print(f"the logs are in {directory / 'logs'}; the seed was {plan.seed}", soft_wrap=True)
-    else:
-        shutil.rmtree(directory, ignore_errors=True)
-    return code
+    return run_in_directory(
+        "cobalt-prove-",
+        progress.console,
+        lambda directory: _run(plan, directory, progress, report),
+        note=f"; the seed was {plan.seed}",
+    )
 
 
 def _run(plan: Plan, directory: Path, progress: Progress, report: Path | None) -> int:

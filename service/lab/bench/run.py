@@ -1,11 +1,6 @@
 """Runs one benchmark, from an empty directory to its report."""
 
-import shutil
-import tempfile
 from pathlib import Path
-
-import httpx
-import psycopg
 
 from service.lab.bench.course import run_course
 from service.lab.bench.generator import BenchError, require_wrk
@@ -14,7 +9,7 @@ from service.lab.bench.progress import Telling
 from service.lab.bench.report import describe_machine, print_outcome, write_outcome
 from service.lab.bench.scene import set_up
 from service.lab.bench.verdict import aims
-from service.lab.processes import PortTakenError, ProcessError, interrupt_once
+from service.lab.directories import run_in_directory
 
 
 def run(plan: Plan, report: Path | None = None) -> int:
@@ -27,31 +22,19 @@ def run(plan: Plan, report: Path | None = None) -> int:
     Returns:
         The exit code: 0 only if all that was answered 2xx is stored once and nothing that is required was missed.
     """
-    interrupt_once()
     telling = Telling()
     try:
         require_wrk()
     except BenchError as error:
         telling.console.print(str(error), style="red", markup=False, soft_wrap=True)
         return 1
-    directory = Path(tempfile.mkdtemp(prefix="cobalt-bench-"))
-    code = 1
-    try:
-        code = _run(plan, directory, telling, report)
-    except (BenchError, ProcessError, PortTakenError) as error:
-        telling.console.print(str(error), style="red", markup=False, soft_wrap=True)
-    except (httpx.HTTPError, psycopg.Error) as error:
-        telling.console.print(f"broke off: {type(error).__name__}: {error}", style="red", markup=False)
-    except KeyboardInterrupt:
-        telling.console.print("interrupted")
-        code = 130
-    if code == 1:
-        # Without the data, which may be gigabytes.
-        shutil.rmtree(directory / "postgres", ignore_errors=True)
-        telling.console.print(f"the logs are in {directory / 'logs'}", soft_wrap=True)
-    else:
-        shutil.rmtree(directory, ignore_errors=True)
-    return code
+    return run_in_directory(
+        "cobalt-bench-",
+        telling.console,
+        lambda directory: _run(plan, directory, telling, report),
+        expected=(BenchError,),
+        keep_data=False,
+    )
 
 
 def _run(plan: Plan, directory: Path, telling: Telling, report: Path | None) -> int:
