@@ -68,7 +68,7 @@ class FakeCobalt:
         self._answer()
         return self.listed
 
-    def list_events(self, credentials: Credentials, *, first: date, last: date, page: int) -> Page:
+    def list_events(self, credentials: Credentials, *, first: date, last: date, page: int) -> Page[dict[str, Any]]:
         self.walked.append((credentials.account, first, last, page))
         self._answer()
         pages = max(1, -(-len(self.all_events) // PAGE_SIZE))

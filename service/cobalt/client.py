@@ -110,7 +110,7 @@ class Cobalt:
         reply = self._ask("events", "GET", f"/webhook-events?{urlencode({'job_id': job_id})}", credentials)
         return _objects(reply.get("webhook_events"))
 
-    def list_events(self, credentials: Credentials, *, first: date, last: date, page: int) -> Page:
+    def list_events(self, credentials: Credentials, *, first: date, last: date, page: int) -> Page[dict[str, Any]]:
         """Get a page of the account's events, newest first: ``GET /webhook-events`` [P]; days include both ends.
 
         Raises:

@@ -10,11 +10,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
+
+T = TypeVar("T")
 
 PAGE_SIZE = 100
 """Events on a page; Cobalt allows no more [P]."""
@@ -23,23 +25,23 @@ MOST_PAGES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class Page(Generic[T]):
     """A page of Cobalt's list, ``GET /webhook-events`` [P].
 
     Args:
-        rows: As they came.
+        rows: Of the list, in its order.
         pages: How many pages there are; None where Cobalt does not say.
         total: How many events there are; None where Cobalt does not say.
     """
 
-    rows: Sequence[dict[str, Any]]
+    rows: Sequence[T]
     pages: int | None = None
     total: int | None = None
 
 
 def walk(
-    fetch: Callable[[int], Page], *, time_of: Callable[[dict[str, Any]], datetime | None], since: datetime
-) -> Iterator[Sequence[dict[str, Any]]]:
+    fetch: Callable[[int], Page[T]], *, time_of: Callable[[T], datetime | None], since: datetime
+) -> Iterator[Sequence[T]]:
     """Walk from the newest event to the first that is older than ``since``.
 
     Where the list is not in order, newest first, there is no such end: then it goes on to the last page.
@@ -69,7 +71,7 @@ def walk(
         number, total, last = number + 1, page.total, times[-1] if times else last
 
 
-def _is_last(page: Page, number: int) -> bool:
+def _is_last(page: Page[Any], number: int) -> bool:
     if page.pages is not None:
         return number >= page.pages
     return len(page.rows) < PAGE_SIZE

@@ -45,15 +45,16 @@ def listed(row: Catalogue) -> Listed | None:
     return Listed({kind: [Entry(**one) for one in getattr(row, kind)] for kind in KINDS}, row.fetched_at)
 
 
-def ensure(session: Session, account: str, *, now: datetime) -> None:
-    """Make the row of an account, if there is none: its catalogue is due now."""
-    session.execute(insert(Catalogue).values(account=account, due_at=now).on_conflict_do_nothing())
+def ensure(session: Session, accounts: Collection[str], *, now: datetime) -> None:
+    """Make the rows of accounts that have none: their catalogues are due now."""
+    if accounts:
+        rows = [{"account": account, "due_at": now} for account in accounts]
+        session.execute(insert(Catalogue).values(rows).on_conflict_do_nothing())
 
 
 def claim(session: Session, accounts: Collection[str], *, now: datetime, until: datetime) -> str | None:
     """Take the right to ask for the catalogue that is due for longest; nobody else does until then."""
-    for account in accounts:
-        ensure(session, account, now=now)
+    ensure(session, accounts, now=now)
     found: str | None = session.execute(
         _CLAIM, {"accounts": list(accounts), "now": now, "until": until}
     ).scalar_one_or_none()

@@ -9,7 +9,7 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from service.postgres.conditions import IS_AWAITED
-from service.postgres.models import Appointment, Event, Sweep
+from service.postgres.models import Appointment, Sweep
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -40,8 +40,9 @@ ORDER BY due_at LIMIT 1
 
 def ensure(session: Session, accounts: Collection[str], *, now: datetime) -> None:
     """Make the rows of accounts that have none: their first walk is due now."""
-    for account in accounts:
-        session.execute(insert(Sweep).values(account=account, due_at=now).on_conflict_do_nothing())
+    if accounts:
+        rows = [{"account": account, "due_at": now} for account in accounts]
+        session.execute(insert(Sweep).values(rows).on_conflict_do_nothing())
 
 
 def find_due(session: Session, accounts: Collection[str], *, now: datetime) -> str | None:
@@ -79,10 +80,9 @@ def put_off(session: Session, account: str, *, due_at: datetime) -> None:
     session.execute(update(Sweep).where(Sweep.account == account).values(due_at=due_at, lease_until=None))
 
 
-def request_all(session: Session, *, now: datetime) -> int:
-    """Have all accounts walked over as soon as a worker can; return how many there are."""
-    waiting = update(Sweep).where(Sweep.due_at > now).values(due_at=now)
-    return int(session.execute(waiting).rowcount)  # type: ignore[attr-defined]  # a CursorResult
+def request_all(session: Session, *, now: datetime) -> None:
+    """Have all accounts walked over as soon as a worker can."""
+    session.execute(update(Sweep).where(Sweep.due_at > now).values(due_at=now))
 
 
 def swept_at(session: Session, account: str) -> datetime | None:
@@ -94,8 +94,3 @@ def oldest_open(session: Session, account: str) -> datetime | None:
     """Say when the oldest request of an account that waits for its outcome was sent."""
     oldest = select(func.min(Appointment.sent_at)).where(Appointment.account == account, text(IS_AWAITED))
     return session.scalars(oldest).first()
-
-
-def find_recorded(session: Session, event_ids: Collection[str]) -> set[str]:
-    """Find which of these events are recorded already."""
-    return set(session.scalars(select(Event.id).where(Event.id.in_(event_ids))))

@@ -83,7 +83,7 @@ def fetch_catalogue(engine: Engine, settings: AccountSettings, client: Cobalt, a
     """
     with transaction(engine) as session:
         credentials = get_credentials(session, settings, account)
-        catalogues.ensure(session, account, now=datetime.now(UTC))
+        catalogues.ensure(session, [account], now=datetime.now(UTC))
     try:
         lists = client.catalogue(credentials)
     except AppointmentsError as error:

@@ -12,17 +12,15 @@ from collections import defaultdict
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 
-from service.domain.event_bodies import Unreadable
-from service.domain.event_walk import walk
-from service.domain.events import event_from
+from service.domain.event_walk import Page, walk
 from service.domain.states import Disposition
 from service.errors import AppointmentsError, CobaltError
 from service.postgres.engine import transaction
-from service.postgres.queries import account_health, sweeps
+from service.postgres.queries import account_health, events, sweeps
 from service.telemetry import log, metrics
 from service.usecases.access.accounts import account_timezones, get_credentials
 from service.usecases.events.apply_each import apply_each
@@ -37,7 +35,6 @@ if TYPE_CHECKING:
     from service.cobalt import Cobalt, Credentials
     from service.config import Settings
     from service.domain.arrivals import Arrival
-    from service.domain.event_walk import Page
     from service.usecases.submissions.slots import Pace
 
 DAY = timedelta(days=1)
@@ -160,16 +157,17 @@ class Sweeper:
     def _walk(self, credentials: Credentials, began: datetime, *, since: datetime, until: datetime) -> Swept:
         swept, is_whole = Swept(), True
 
-        def fetch(number: int) -> Page:
+        def fetch(number: int) -> Page[Arrival]:
             self._pace.wait(credentials.account)
             swept.calls += 1
             with watching(self._engine, self._settings, credentials.account):
-                return self._client.list_events(
+                page = self._client.list_events(
                     credentials, first=_days_before(since), last=began.date() + DAY, page=number
                 )
+            return Page([arrival_of(row, began) for row in page.rows], page.pages, page.total)
 
-        for rows in walk(fetch, time_of=lambda row: _time_of(row, began), since=since):
-            unknown = self._new(rows, began)
+        for arrivals in walk(fetch, time_of=_time_of, since=since):
+            unknown = self._unknown(arrivals)
             new = [one for one in unknown if not one.is_read or one.event.occurred_at <= until]
             is_whole = is_whole and len(new) == len(unknown)
             swept.events += len(new)
@@ -188,13 +186,11 @@ class Sweeper:
             )
         return swept
 
-    def _new(self, rows: Sequence[dict[str, Any]], now: datetime) -> list[Arrival]:
+    def _unknown(self, arrivals: Sequence[Arrival]) -> list[Arrival]:
         """Pick what is not recorded yet: to record that a known event was listed too would tell nobody anything."""
-        arrivals = [arrival_of(row, now) for row in rows]
-        ids = {one.event.id for one in arrivals if one.is_read}
         with transaction(self._engine) as session:
-            recorded = sweeps.find_recorded(session, ids)
-        return [one for one in arrivals if not one.is_read or one.event.id not in recorded]
+            known = set(events.find_known_events(session, {one.event.id for one in arrivals if one.is_read}))
+        return [one for one in arrivals if not one.is_read or one.event.id not in known]
 
     def _sweep_and_log(self, account: str) -> None:
         with structlog.contextvars.bound_contextvars(account=account):
@@ -226,8 +222,5 @@ def _days_before(since: datetime) -> date:
     return since.date() - DAY if since.date() > date.min + DAY else since.date()
 
 
-def _time_of(row: dict[str, Any], now: datetime) -> datetime | None:
-    try:
-        return event_from(row, received_at=now).occurred_at
-    except Unreadable:
-        return None
+def _time_of(arrival: Arrival) -> datetime | None:
+    return arrival.event.occurred_at if arrival.is_read else None

@@ -25,7 +25,7 @@ class Listed:
         self.says_totals = says_totals
         self.calls = 0
 
-    def page(self, number: int) -> Page:
+    def page(self, number: int) -> Page[Row]:
         self.calls += 1
         if self.calls > 1 and self.changes:
             added, removed = self.changes.pop(0)
@@ -87,7 +87,7 @@ def test_a_list_without_times_is_walked_to_its_end() -> None:
 def test_a_list_without_an_end_is_left() -> None:
     pages = 0
 
-    def endless(_number: int) -> Page:
+    def endless(_number: int) -> Page[Row]:
         nonlocal pages
         pages += 1
         return Page([{}] * PAGE_SIZE)

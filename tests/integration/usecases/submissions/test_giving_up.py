@@ -24,7 +24,7 @@ class WithoutEvents(FakeCobalt):
 
     status: int | None = 503
 
-    def list_events(self, credentials: Credentials, *, first: date, last: date, page: int) -> Page:
+    def list_events(self, credentials: Credentials, *, first: date, last: date, page: int) -> Page[dict[str, Any]]:
         if self.status:
             raise CobaltError(f"Cobalt answered HTTP {self.status}", self.status)
         return super().list_events(credentials, first=first, last=last, page=page)
